@@ -249,7 +249,8 @@ mod tests {
             AnyDigest::parse(sha1).expect("sha1"),
             AnyDigest::Other(HashKind::Sha1, sha1.into())
         );
-        for bad in ["", "sha256:", "sha256:abcd", &format!("sha256:{sha1}"), "sha256:zz", "latest"] {
+        for bad in ["", "sha256:", "sha256:abcd", &format!("sha256:{sha1}"), "sha256:zz", "latest"]
+        {
             assert!(AnyDigest::parse(bad).is_err(), "{bad:?}");
         }
         assert!(Digest::from_hex(&"A".repeat(64)).is_err(), "identity is lower-case");

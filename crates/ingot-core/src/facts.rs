@@ -29,8 +29,11 @@ pub trait Facts {
     /// The version an alias names.
     fn find_alias(&self, package: &PackageName, alias: &Alias) -> Result<Option<Version>, Refusal>;
     /// The versions of a package whose release digest this is.
-    fn versions_by_digest(&self, package: &PackageName, digest: &Digest)
-    -> Result<Vec<Version>, Refusal>;
+    fn versions_by_digest(
+        &self,
+        package: &PackageName,
+        digest: &Digest,
+    ) -> Result<Vec<Version>, Refusal>;
     /// The versions of a package built from a commit, or from one that starts so; at most `limit`.
     fn versions_by_commit(
         &self,

@@ -103,7 +103,8 @@ impl Grant {
             (None, Some(_)) => false,
         };
         let views = self.views.is_empty()
-            || (!other.views.is_empty() && other.views.iter().all(|view| self.views.contains(view)));
+            || (!other.views.is_empty()
+                && other.views.iter().all(|view| self.views.contains(view)));
         packages && views && other.actions.iter().all(|&right| self.covers_right(right))
     }
 }

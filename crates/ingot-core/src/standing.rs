@@ -128,27 +128,11 @@ mod tests {
         use TransitionKind::{Promote, Revoke, Rollback};
         check(&[(Promote, "A"), (Promote, "B")], "B", Some("A"));
         check(&[(Promote, "A"), (Promote, "B"), (Rollback, "A")], "A", None);
-        check(
-            &[(Promote, "A"), (Promote, "B"), (Promote, "C"), (Rollback, "B")],
-            "B",
-            Some("A"),
-        );
-        check(
-            &[(Promote, "A"), (Promote, "B"), (Rollback, "A"), (Promote, "C")],
-            "C",
-            Some("A"),
-        );
+        check(&[(Promote, "A"), (Promote, "B"), (Promote, "C"), (Rollback, "B")], "B", Some("A"));
+        check(&[(Promote, "A"), (Promote, "B"), (Rollback, "A"), (Promote, "C")], "C", Some("A"));
         // Back to the one that was left: what stood before stays before.
-        check(
-            &[(Promote, "A"), (Promote, "B"), (Rollback, "A"), (Rollback, "B")],
-            "B",
-            Some("A"),
-        );
+        check(&[(Promote, "A"), (Promote, "B"), (Rollback, "A"), (Rollback, "B")], "B", Some("A"));
         check(&[(Promote, "A"), (Promote, "B"), (Promote, "A")], "A", Some("B"));
-        check(
-            &[(Promote, "A"), (Promote, "B"), (Promote, "C"), (Revoke, "B")],
-            "C",
-            Some("A"),
-        );
+        check(&[(Promote, "A"), (Promote, "B"), (Promote, "C"), (Revoke, "B")], "C", Some("A"));
     }
 }
