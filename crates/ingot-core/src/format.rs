@@ -288,6 +288,8 @@ pub trait View {
     /// Scheme, host and port that URLs in documents start with, without a trailing slash.
     fn base_url(&self) -> &str;
     /// The names of packages with something visible here, in order, after a name; at most `limit`.
+    /// Prefix and name are as packages print: `raw:` are all packages of a format, and the page
+    /// after `raw:a` begins with what follows it.
     fn packages(
         &self,
         prefix: &str,
