@@ -1,0 +1,111 @@
+//! One view at one commit, as formats see it when they render a document.
+
+use ingot_core::facts::Facts;
+use ingot_core::format::View as SeenView;
+use ingot_core::records::ReleaseRecord;
+use ingot_core::{Coordinate, PackageName, Refusal, Version, ViewName};
+use ingot_index::View;
+
+use crate::access::{Authorized, Read};
+use crate::fetch::is_admitted;
+
+/// What the holder of a proof sees of one format in one view: what is blocked, not admitted or
+/// not covered is not there.
+pub(crate) struct FormatView<'a> {
+    view: &'a View<'a>,
+    proof: &'a Authorized<Read>,
+    format: &'a str,
+    base_url: &'a str,
+}
+
+impl<'a> FormatView<'a> {
+    pub(crate) fn new(
+        view: &'a View<'a>,
+        proof: &'a Authorized<Read>,
+        format: &'a str,
+        base_url: &'a str,
+    ) -> Self {
+        Self { view, proof, format, base_url }
+    }
+}
+
+impl SeenView for FormatView<'_> {
+    fn name(&self) -> &ViewName {
+        self.proof.view()
+    }
+
+    fn base_url(&self) -> &str {
+        self.base_url
+    }
+
+    fn packages(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<PackageName>, Refusal> {
+        let prefix = format!("{}:{prefix}", self.format);
+        let mut after = after.map(|name| format!("{}:{name}", self.format));
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let (page, next): (Vec<PackageName>, _) = match &self.name().channel {
+                None => {
+                    let page = self.view.packages(&prefix, after.as_deref(), limit)?;
+                    (page.items.into_iter().map(|row| row.package).collect(), page.next)
+                }
+                Some(channel) => {
+                    let page =
+                        self.view.channel_packages(channel, &prefix, after.as_deref(), limit)?;
+                    let standing = page.items.into_iter().filter(|row| row.current.is_some());
+                    (standing.map(|row| row.package).collect(), page.next)
+                }
+            };
+            found.extend(page.into_iter().filter(|package| self.proof.covers(package)));
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn releases(
+        &self,
+        package: &PackageName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<ReleaseRecord>, Option<String>), Refusal> {
+        if !self.proof.covers(package) {
+            return Ok((Vec::new(), None));
+        }
+        let (mut releases, next): (Vec<_>, _) = match &self.name().channel {
+            None => {
+                let page = self.view.releases(package, after, limit)?;
+                (page.items, page.next)
+            }
+            Some(channel) => {
+                let page = self.view.admitted(channel, package, after, limit)?;
+                (page.items.into_iter().map(|row| row.release).collect(), page.next)
+            }
+        };
+        releases.retain(|release| release.blocked.is_none());
+        Ok((releases, next))
+    }
+
+    fn find_release(&self, at: &Coordinate) -> Result<Option<ReleaseRecord>, Refusal> {
+        if !self.proof.covers(&at.package) {
+            return Ok(None);
+        }
+        let Some(release) = self.view.find_release(at)? else { return Ok(None) };
+        let visible = release.blocked.is_none()
+            && is_admitted(self.view, self.name(), &at.package, &release)?;
+        Ok(visible.then_some(release))
+    }
+
+    fn find_current(&self, package: &PackageName) -> Result<Option<Version>, Refusal> {
+        let Some(channel) = &self.name().channel else { return Ok(None) };
+        let standing = self.view.find_standing(channel, package)?;
+        Ok(standing.and_then(|standing| standing.current).map(|current| current.version))
+    }
+}
