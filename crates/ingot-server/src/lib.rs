@@ -9,10 +9,15 @@
 //! goes through).
 
 pub mod announced;
+pub mod body;
 pub mod conditional;
 pub mod config;
 pub mod credentials;
+pub mod file_headers;
 pub mod limits;
+pub mod listing;
+pub mod logs;
+pub mod metrics;
 pub mod path;
 pub mod problem;
 pub mod ranges;

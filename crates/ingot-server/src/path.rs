@@ -104,7 +104,10 @@ fn split_parts(text: &str, policy: Policy) -> Result<Vec<&str>, Refusal> {
             return Err(bad("before ':' stands the name of a format"));
         }
         parts.push(head);
-        rest = tail;
+        // Maven writes group:name; each piece is a name of its own.
+        let (before, last) = tail.rsplit_once(':').unwrap_or(("", tail));
+        parts.extend(before.split(':').filter(|_| tail.contains(':')));
+        rest = last;
     }
     match rest.split_once('/') {
         Some((scope, name)) if scope.starts_with('@') && !name.contains('/') => {
@@ -285,9 +288,18 @@ mod tests {
 
     #[test]
     fn api_segments_take_one_format_and_at_most_one_scope() {
-        for raw in
-            ["/:x", "/npm:", "/npm:@a%2F..", "/npm:a%2Fb", "/npm:@a%2Fb%2Fc", "/NPM:x", "/npm:.."]
-        {
+        for raw in [
+            "/:x",
+            "/npm:",
+            "/npm:@a%2F..",
+            "/npm:a%2Fb",
+            "/npm:@a%2Fb%2Fc",
+            "/NPM:x",
+            "/npm:..",
+            "/maven:a::b",
+            "/maven:a:",
+            "/maven:..:b",
+        ] {
             check(raw, Policy::Api, None);
         }
     }

@@ -220,25 +220,28 @@ mod tests {
 
     #[test]
     fn flag_over_environment_over_file_over_default() {
-        let file = file("[server]\nworkers = 2\nconnections_max = 3\njson_bytes_max = 4\n");
+        let file = file("[server]\nworkers = 2\nconnections_max = 3\njson_bytes_max = 4000\n");
         let variables = environment(&[
             ("INGOT_SERVER__CONNECTIONS_MAX", "30"),
-            ("INGOT_SERVER__JSON_BYTES_MAX", "1_000"),
+            ("INGOT_SERVER__JSON_BYTES_MAX", "10_000"),
             ("INGOT_PROJECT__CHANNELS", "a, b"),
             ("INGOT_URL", "http://x"),
             ("INGOT_TOKEN", "x"),
             ("PATH", "/"),
         ]);
-        let flags = [("server.json_bytes_max", "400".to_owned(), "--json-max")];
+        let flags = [("server.json_bytes_max", "40_000".to_owned(), "--json-max")];
         let loaded = load(Some(file.path()), variables, &flags).expect("loads");
         let server = &loaded.config.server;
-        assert_eq!((server.workers, server.connections_max, server.json_bytes_max), (2, 30, 400));
+        assert_eq!(
+            (server.workers, server.connections_max, server.json_bytes_max),
+            (2, 30, 40_000)
+        );
         assert_eq!(loaded.config.project.channels, ["a", "b"]);
         let shown = loaded.show();
         assert!(shown.contains("# file "));
         for line in [
             "connections_max = 30  # environment INGOT_SERVER__CONNECTIONS_MAX",
-            "json_bytes_max = 400  # flag --json-max",
+            "json_bytes_max = 40000  # flag --json-max",
             "listen = \"127.0.0.1:8470\"  # default",
         ] {
             assert!(shown.contains(line), "{line} in\n{shown}");
