@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test says no")]
 
+mod api;
 mod complete;
 mod kill;
 mod power_control;
 mod power_cut;
+mod races;
 
 /// Held by suites that keep both cores and the disk busy, so that no two of them run at once.
 static HEAVY: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
