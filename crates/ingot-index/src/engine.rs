@@ -98,6 +98,8 @@ pub(crate) enum Running {
     Fjall(fjall::Fjall),
     Sled(sled::Sled),
     Memory(memory::Memory),
+    /// One that a test brought along.
+    Given(Box<dyn Engine>),
 }
 
 impl Running {
@@ -116,6 +118,7 @@ impl Running {
             Self::Fjall(engine) => engine,
             Self::Sled(engine) => engine,
             Self::Memory(engine) => engine,
+            Self::Given(engine) => &**engine,
         }
     }
 
@@ -124,7 +127,7 @@ impl Running {
         match self {
             Self::Fjall(engine) => engine.sync(),
             Self::Sled(engine) => engine.sync(),
-            Self::Memory(_) => Ok(()),
+            Self::Memory(_) | Self::Given(_) => Ok(()),
         }
     }
 }

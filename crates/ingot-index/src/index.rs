@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use ingot_core::names::Seq;
 use ingot_core::{Digest, Timestamp};
 
-use crate::engine::{Batch, Direction, EngineKind, Running};
+use crate::engine::{Batch, Direction, Engine, EngineKind, Running};
 use crate::fold::{FOLD_VERSION, Fold, FoldedBatch};
 use crate::gate::Gate;
 use crate::keys::{Key, Table};
@@ -71,7 +71,8 @@ impl Index {
         let mut opened = marker.look(boot_id)?;
         if opened == Opened::Dropped {
             tracing::warn!(dir = %engine_dir.display(), "the index was open when the machine went down; it is dropped");
-            // A process that still runs holds the engine's own lock.
+            // Nobody can have it open: no process outlives its boot, and where the boot is not
+            // known, the store's own lock has let only this process through.
             remove(&engine_dir)?;
         }
         marker.lay(boot_id)?;
@@ -87,6 +88,11 @@ impl Index {
             }
         };
         Ok(Self::new(running, opened, Some((marker, engine_dir))))
+    }
+
+    /// An index over an engine from elsewhere, as tests bring one that counts or fails.
+    pub fn over(engine: Box<dyn Engine>) -> Self {
+        Self::new(Running::Given(engine), Opened::Clean, None)
     }
 
     fn new(running: Running, opened: Opened, on_disk: Option<(Marker, PathBuf)>) -> Self {
@@ -251,9 +257,15 @@ impl View<'_> {
     }
 }
 
+/// Removes the directory, or whatever lies in its place.
 fn remove(dir: &Path) -> Result<(), IndexError> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    let removed = match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == NotADirectory => fs::remove_file(dir),
+        other => other,
+    };
+    match removed {
+        Err(error) if error.kind() != NotFound => Err(error.into()),
         _ => Ok(()),
     }
 }

@@ -52,11 +52,12 @@ impl Fold<'_> {
                 self.stage(entry, package, version, file, origin)
             }
             Event::Published { package, version, files, origin, piece } => {
-                let mut release = self.reads.release(package, version)?;
+                let release = self.reads.release(package, version)?;
                 if release.is_none() {
                     self.name_release(package, version, origin, spot)?;
                 }
-                let mut release = release.take().unwrap_or_else(|| ReleaseRecord {
+                self.touch_package(package, u64::from(release.is_none()), spot.seq)?;
+                let mut release = release.unwrap_or_else(|| ReleaseRecord {
                     version: version.clone(),
                     files: Vec::new(),
                     origin: origin.clone(),
@@ -139,7 +140,6 @@ impl Fold<'_> {
         spot: Spot,
     ) -> Result<(), IndexError> {
         let name = package.to_string();
-        self.touch_package(package, 1, spot.seq)?;
         self.put(Key::of(Table::ReleaseOrder).part(&name).spot(spot), version)?;
         let lower = version.as_str().to_ascii_lowercase();
         self.put(Key::of(Table::VersionTwin).part(&name).last(lower), version)?;

@@ -1,0 +1,12 @@
+//! The index from outside: every engine under one suite, the fold against a model.
+
+mod common;
+mod counts;
+mod engines;
+mod folding;
+mod history;
+mod isolation;
+mod model;
+mod opening;
+mod pages;
+mod snapshots;
