@@ -24,8 +24,9 @@ const DEFLATE_EFFORT: u16 = 0b110;
 /// Flags: the content, or the directory, is encrypted.
 const ENCRYPTED: u16 = 1 | 1 << 6 | 1 << 13;
 
-/// Highest "version needed" that says nothing about features beyond those looked for here.
-const VERSION_NEEDED_MAX: u16 = 63;
+/// Highest "version needed" that says nothing about features beyond those looked for here. The
+/// upper byte, which some readers take for a foreign system's own file format, must be zero.
+pub(crate) const VERSION_NEEDED_MAX: u16 = 63;
 
 /// How the content is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +137,7 @@ fn judge(
             return refuse(Rule::Unsupported, &format!("{words} read by everyone"));
         }
     };
-    if u16_at(header, 6) & 0xFF > VERSION_NEEDED_MAX {
+    if u16_at(header, 6) > VERSION_NEEDED_MAX {
         return refuse(Rule::Unsupported, "it asks for a version of the format nobody knows");
     }
     let (packed_bytes, bytes, at) = places(header, &name, extra)?;

@@ -2,7 +2,7 @@
 
 use ingot_core::Refusal;
 
-use crate::directory::{DESCRIPTOR, Entry, MARKER};
+use crate::directory::{DESCRIPTOR, Entry, MARKER, Method, VERSION_NEEDED_MAX};
 use crate::extra::read_extra;
 use crate::refuse::{Rule, archive, entry};
 use crate::source::{Source, u16_at, u32_at, u64_at};
@@ -106,12 +106,16 @@ fn check_header(
     let raw = one.name.as_bytes();
     let refuse = |words: &str| Err(entry(Rule::Mismatch, raw, words));
     let method = match u16_at(header, 8) {
-        0 => crate::directory::Method::Stored,
-        8 => crate::directory::Method::Deflated,
+        0 => Method::Stored,
+        8 => Method::Deflated,
         _ => return refuse("the header before it has another compression method"),
     };
     if method != one.method {
         return refuse("the header before it has another compression method");
+    }
+    if u16_at(header, 4) > VERSION_NEEDED_MAX {
+        let words = "the header before it asks for a version of the format nobody knows";
+        return Err(entry(Rule::Unsupported, raw, words));
     }
     if u16_at(header, 6) != one.flags {
         return refuse("the header before it has other flags");

@@ -15,6 +15,8 @@ pub(crate) struct Source<'a> {
     body: &'a mut dyn ReadSeek,
     len: u64,
     buffer: Vec<u8>,
+    /// How much of the buffer holds bytes of the body.
+    filled: usize,
     /// Where in the body the buffer begins.
     at: u64,
 }
@@ -22,7 +24,7 @@ pub(crate) struct Source<'a> {
 impl<'a> Source<'a> {
     pub(crate) fn new(body: &'a mut dyn ReadSeek) -> Result<Self, Refusal> {
         let len = body.seek(SeekFrom::End(0)).map_err(unreadable)?;
-        Ok(Self { body, len, buffer: Vec::with_capacity(CHUNK_BYTES), at: 0 })
+        Ok(Self { body, len, buffer: vec![0; CHUNK_BYTES], filled: 0, at: 0 })
     }
 
     /// Length of the body in bytes.
@@ -41,19 +43,15 @@ impl<'a> Source<'a> {
         let Some(end) = end else {
             return Err(archive(Rule::Truncated, "something reaches past the end of the file"));
         };
-        let buffered = self.at + self.buffer.len() as u64;
-        if at < self.at || end > buffered {
+        debug_assert!(count <= CHUNK_BYTES, "records and chunks fit the buffer");
+        if at < self.at || end > self.at + self.filled as u64 {
             let left = usize::try_from(self.len - at).unwrap_or(usize::MAX);
-            let wanted = (count + ahead).min(CHUNK_BYTES.max(count)).min(left);
-            self.buffer.clear();
-            self.buffer.resize(wanted, 0);
-            let read = self.body.seek(SeekFrom::Start(at));
-            if let Err(error) = read.and_then(|_| self.body.read_exact(&mut self.buffer)) {
-                // What was half read must not be taken for content later.
-                self.buffer.clear();
-                return Err(unreadable(error));
-            }
-            self.at = at;
+            let wanted = (count + ahead).min(CHUNK_BYTES).min(left);
+            // What is half read must not be taken for content later.
+            self.filled = 0;
+            self.body.seek(SeekFrom::Start(at)).map_err(unreadable)?;
+            self.body.read_exact(&mut self.buffer[..wanted]).map_err(unreadable)?;
+            (self.at, self.filled) = (at, wanted);
         }
         let from = usize::try_from(at - self.at).unwrap_or(usize::MAX);
         Ok(&self.buffer[from..from + count])

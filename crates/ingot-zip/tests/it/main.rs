@@ -1,4 +1,5 @@
 //! Archives that lie, archives that do not, and what other readers make of those that pass.
+#![allow(clippy::print_stdout, reason = "seeds and skipped tools are shown with the tests")]
 
 mod build;
 mod differential;
