@@ -401,3 +401,105 @@ pub(crate) fn read_at(
     file.read_exact_at(buffer.space(count), position).map_err(wrong)?;
     Ok(Bytes::from_owner(buffer))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hashing::Hashers;
+    use crate::spool::{SpoolPlace, SpoolWriter};
+
+    fn spool(files: &Arc<SpoolFiles>, stock: &Arc<Stock>, body: &[u8]) -> Spooled {
+        let place = SpoolPlace { files: files.clone(), stock: stock.clone(), memory_bytes: 1000 };
+        let mut writer = SpoolWriter::new(place.into(), ingot_core::HashSet::default());
+        writer.write_all(body).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_is_written_until_restart_but_reads_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        let stock = Arc::new(Stock::default());
+        let files = SpoolFiles::prepare(&folder.path().join("spool"), 0).unwrap();
+        for size in [10, 2000, PIECE_BYTES + 1] {
+            let local = Local::new(&root, files.clone(), stock.clone()).unwrap();
+            let project = ProjectName::new("main").unwrap();
+            let (before, body) = (vec![1; size], vec![2; size]);
+            let key = |body: &[u8]| BlobKey {
+                project: project.clone(),
+                digest: Digest::of(body),
+                incarnation: 0,
+            };
+            local.put(&key(&before), &spool(&files, &stock, &before), false).unwrap();
+            local.fail_syncs.store(true, Ordering::SeqCst);
+            let spooled = spool(&files, &stock, &body);
+            assert!(matches!(
+                local.put(&key(&body), &spooled, false),
+                Err(StorageError::Io { what: "sync to disk", .. })
+            ));
+            local.fail_syncs.store(false, Ordering::SeqCst);
+            for body in [&before, &body] {
+                let spooled = spool(&files, &stock, body);
+                let refused = local.put(&key(body), &spooled, false).unwrap_err();
+                assert!(matches!(refused, StorageError::ReadOnly), "{refused:?}");
+                assert!(refused.certainly_did_not_happen());
+            }
+            assert!(local.open(&key(&before), size as u64).is_ok(), "reads go on");
+            assert!(matches!(
+                local.open(&key(&body), size as u64),
+                Err(StorageError::Missing { .. })
+            ));
+            let shard = local.shard(&key(&body));
+            assert!(names(&shard).iter().all(|name| !name.contains('#')), "temp names are gone");
+            let restarted = Local::new(&root, files.clone(), stock.clone()).unwrap();
+            restarted.put(&key(&body), &spooled, false).unwrap();
+            assert!(restarted.open(&key(&body), size as u64).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_spool_file_that_cannot_be_linked_is_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let stock = Arc::new(Stock::default());
+        let files = SpoolFiles::prepare(&folder.path().join("spool"), 0).unwrap();
+        let local = Local::new(&folder.path().join("root"), files.clone(), stock.clone()).unwrap();
+        let body = vec![7; PIECE_BYTES + 3];
+        let spooled = spool(&files, &stock, &body);
+        let project = ProjectName::new("main").unwrap();
+        let key = BlobKey { project, digest: spooled.digest(), incarnation: 0 };
+        local.prepare(&key.project).unwrap();
+        let staged = local.stage_copy(&local.shard(&key), &key, &spooled).unwrap();
+        assert_eq!(fs::read(&staged.0).unwrap(), body);
+        let path = staged.0.clone();
+        drop(staged);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn found_pieces_that_are_not_sound_are_written_again_by_a_put() {
+        let folder = tempfile::tempdir().unwrap();
+        let stock = Arc::new(Stock::default());
+        let files = SpoolFiles::prepare(&folder.path().join("spool"), 0).unwrap();
+        let local = Local::new(&folder.path().join("root"), files.clone(), stock.clone()).unwrap();
+        let body = vec![7; PIECE_BYTES + 3];
+        let spooled = spool(&files, &stock, &body);
+        let project = ProjectName::new("main").unwrap();
+        let key = BlobKey { project, digest: spooled.digest(), incarnation: 0 };
+        local.put(&key, &spooled, false).unwrap();
+        let mut hashers = Hashers::new(ingot_core::HashSet::default());
+        body.chunks(PIECE_BYTES).for_each(|piece| hashers.update(piece));
+        let expected = Pieces::of(key.digest, body.len() as u64, &hashers.finish().pieces);
+        assert_eq!(local.find_pieces(&key, body.len() as u64), Some(expected.clone()));
+        fs::write(local.shard(&key).join(key.pieces_name()), b"torn").unwrap();
+        assert_eq!(local.find_pieces(&key, body.len() as u64), None);
+        local.put(&key, &spooled, true).unwrap();
+        assert_eq!(local.find_pieces(&key, body.len() as u64), Some(expected));
+    }
+}

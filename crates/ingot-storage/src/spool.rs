@@ -149,7 +149,6 @@ impl Spooler {
     /// # Errors
     /// [`StorageError::NoSpace`] and [`StorageError::Io`]; the body is then lost, and further
     /// writes are refused.
-    #[expect(clippy::needless_pass_by_value, reason = "bytes come owned from every body")]
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError> {
         let mut rest = &bytes[..];
         while !rest.is_empty() {

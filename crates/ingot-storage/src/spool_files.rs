@@ -44,6 +44,13 @@ pub(crate) fn free_bytes(path: &Path) -> Result<u64, StorageError> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
+fn keep_reserve(free_bytes: u64, reserve_bytes: u64) -> Result<(), StorageError> {
+    if free_bytes < reserve_bytes {
+        return Err(StorageError::NoSpace { free_bytes, reserve_bytes });
+    }
+    Ok(())
+}
+
 /// The folders of temp files, and which of these are in use.
 pub(crate) struct SpoolFiles {
     root: PathBuf,
@@ -68,24 +75,18 @@ impl SpoolFiles {
 
     /// Refuses when less than the reserve is free on the file system of `path`.
     pub(crate) fn check_reserve(&self, path: &Path) -> Result<(), StorageError> {
-        let free_bytes = free_bytes(path)?;
-        let reserve_bytes = self.reserve_bytes;
-        if free_bytes < reserve_bytes {
-            return Err(StorageError::NoSpace { free_bytes, reserve_bytes });
-        }
-        Ok(())
+        keep_reserve(free_bytes(path)?, self.reserve_bytes)
     }
 
     /// A new temp file.
     pub(crate) fn create(self: &Arc<Self>) -> Result<SpoolFile, StorageError> {
         self.check_reserve(&self.root)?;
-        let place = |number: u64| self.root.join(format!("{:02x}/{number}", number % FOLDERS));
-        let made = create_unique(|number| {
-            let path = place(number);
-            self.lock().insert(path.clone());
-            path
-        });
-        let (file, path) = made.map_err(StorageError::io("make a spool file"))?;
+        // Held over both steps, so that a sweep does not see the file before it is in use.
+        let mut in_use = self.lock();
+        let (file, path) =
+            create_unique(|number| self.root.join(format!("{:02x}/{number}", number % FOLDERS)))
+                .map_err(StorageError::io("make a spool file"))?;
+        in_use.insert(path.clone());
         Ok(SpoolFile { file, path, files: self.clone() })
     }
 
@@ -163,5 +164,32 @@ impl Drop for SpoolFile {
             tracing::warn!(%error, "a spool file could not be removed");
         }
         self.files.lock().remove(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_itself_may_be_reached_but_not_touched() {
+        assert!(keep_reserve(100, 100).is_ok());
+        assert!(matches!(
+            keep_reserve(99, 100),
+            Err(StorageError::NoSpace { free_bytes: 99, reserve_bytes: 100 })
+        ));
+    }
+
+    #[test]
+    fn a_temp_name_that_is_taken_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, first) = create_unique(|_| folder.path().join("taken")).unwrap();
+        let tries = std::cell::Cell::new(0);
+        let (_, second) = create_unique(|_| {
+            tries.set(tries.get() + 1);
+            if tries.get() < 3 { first.clone() } else { folder.path().join("free") }
+        })
+        .unwrap();
+        assert_eq!((tries.get(), second), (3, folder.path().join("free")));
     }
 }
