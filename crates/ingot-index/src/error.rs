@@ -65,3 +65,20 @@ impl From<IndexError> for Refusal {
         Refusal::new(Code::Internal, "the index could not be used").because(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_refuses_is_no_reason_to_rebuild() {
+        use std::io::ErrorKind;
+        for kind in [ErrorKind::StorageFull, ErrorKind::PermissionDenied] {
+            let error = IndexError::from(std::io::Error::from(kind));
+            assert!(matches!(error, IndexError::Disk(_)) && !error.asks_for_rebuild());
+        }
+        let error = IndexError::from(std::io::Error::from(ErrorKind::InvalidData));
+        assert!(error.asks_for_rebuild());
+        assert_eq!(Refusal::from(error).code(), Code::Internal);
+    }
+}

@@ -6,10 +6,12 @@ use std::sync::{PoisonError, RwLock};
 use crate::IndexError;
 use crate::engine::{Batch, Direction, Engine, Pair};
 
+type Space = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// An index that ends with the process.
 #[derive(Debug, Default)]
 pub struct Memory {
-    spaces: RwLock<HashMap<String, BTreeMap<Vec<u8>, Vec<u8>>>>,
+    spaces: RwLock<HashMap<String, Space>>,
 }
 
 impl Engine for Memory {

@@ -68,14 +68,14 @@ impl Fold<'_> {
                     sealed_at: None,
                     aliases: Vec::new(),
                     blocked: None,
-                    piece: None,
+                    unpromotable: None,
                     revision: spot.seq,
                 });
                 for file in files {
                     self.publish_file(&mut release, package, file, entry)?;
                 }
-                if piece.is_some() {
-                    release.piece.clone_from(piece);
+                if unpromotable.is_some() {
+                    release.unpromotable.clone_from(unpromotable);
                 }
                 release.revision = spot.seq;
                 self.put(release_key(package, version), &release)?;

@@ -1,5 +1,7 @@
 //! The index from outside: every engine under one suite, the fold against a model.
 
+#![allow(clippy::print_stdout, reason = "each random test prints its seed")]
+
 mod common;
 mod counts;
 mod engines;

@@ -75,6 +75,46 @@ fn an_index_open_elsewhere_is_neither_used_nor_dropped() {
     }
 }
 
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("directory");
+    for entry in fs::read_dir(from).expect("read") {
+        let entry = entry.expect("entry");
+        let target = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).expect("copy")),
+        }
+    }
+}
+
+/// What a killed process leaves is what the operating system has of an index that is still open.
+#[test]
+fn a_killed_process_leaves_whole_commits() {
+    let ledger = random_ledger(12, 80);
+    for kind in ON_DISK {
+        let opened = open(kind);
+        for cut in [1, 7, 40, 80] {
+            let first = opened.index.tag(SPACE).expect("tag").map_or(1, |tag| tag.seq + 1);
+            let since = first as usize - 1;
+            fold(&opened.index, first, &ledger[since..cut], 3);
+            let left = tempfile::tempdir().expect("directory");
+            copy(opened.dir.path(), left.path());
+            let found = Index::open(kind, left.path(), BOOT).expect("opens");
+            let seq = found.tag(SPACE).expect("tag").map_or(0, |tag| tag.seq) as usize;
+            if kind == EngineKind::Fjall {
+                assert_eq!((found.opened(), seq), (Opened::SameBoot, cut), "nothing is lost");
+            }
+            assert!(seq <= cut);
+            // Caught up, it is as if nothing had happened: whatever was there was whole.
+            fold(&found, seq as u64 + 1, &ledger[seq..cut], 80);
+            let expected = open(EngineKind::Memory);
+            fold(&expected.index, 1, &ledger[..cut], 80);
+            let digest = |index: &Index| index.digest(SPACE).expect("digest");
+            assert_eq!(digest(&found), digest(&expected.index), "{kind:?} at {cut} from {seq}");
+        }
+    }
+}
+
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).expect("read") {
