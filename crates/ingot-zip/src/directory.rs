@@ -24,9 +24,9 @@ const DEFLATE_EFFORT: u16 = 0b110;
 /// Flags: the content, or the directory, is encrypted.
 const ENCRYPTED: u16 = 1 | 1 << 6 | 1 << 13;
 
-/// Highest "version needed" that says nothing about features beyond those looked for here. The
-/// upper byte, which some readers take for a foreign system's own file format, must be zero.
-pub(crate) const VERSION_NEEDED_MAX: u16 = 63;
+/// Highest "version needed" (4.5, zip64) of anything accepted here. Info-ZIP leaves out entries that
+/// ask for more than it knows, and those whose upper byte names a foreign system's own format.
+pub(crate) const VERSION_NEEDED_MAX: u16 = 45;
 
 /// How the content is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
