@@ -76,12 +76,18 @@ fn load_fold(index: &Index, count: u64) -> Outcome<()> {
                 hashes: Hashes::default(),
                 media_type: "application/zip".into(),
                 incarnation: 0,
+                piece: None,
             };
             let commit = Some(content.hex()[..40].parse()?);
             let build = Some(format!("https://ci.example/builds/{n}"));
             let origin = Origin { commit, source: Some("https://git.example/a".into()), build };
-            let event =
-                Event::Published { package, version, files: vec![file], origin, piece: None };
+            let event = Event::Published {
+                package,
+                version,
+                files: vec![file],
+                origin,
+                unpromotable: None,
+            };
             let at = Timestamp::from_second(1_800_000_000 + n as i64)?;
             let entry = Entry { by: "ci".into(), at, request_id: "r".into(), reason: None, event };
             seq = n + 1;

@@ -51,7 +51,7 @@ impl Fold<'_> {
             Event::Staged { package, version, file, origin } => {
                 self.stage(entry, package, version, file, origin)
             }
-            Event::Published { package, version, files, origin, piece } => {
+            Event::Published { package, version, files, origin, unpromotable } => {
                 let release = self.reads.release(package, version)?;
                 if release.is_none() {
                     self.name_release(package, version, origin, spot)?;

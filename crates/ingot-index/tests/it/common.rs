@@ -39,6 +39,7 @@ pub(crate) fn file(path: &str, content: &str) -> FileFact {
         hashes: Hashes { sha1: Some(digest.hex()[..40].to_owned()), ..Hashes::default() },
         media_type: "application/zip".into(),
         incarnation: 0,
+        piece: None,
     }
 }
 
@@ -48,7 +49,7 @@ pub(crate) fn origin(commit: &str) -> Origin {
 
 pub(crate) fn published(name: &str, at: &str, files: Vec<FileFact>, commit: &str) -> Event {
     let (package, version) = (package(name), version(at));
-    Event::Published { package, version, files, origin: origin(commit), piece: None }
+    Event::Published { package, version, files, origin: origin(commit), unpromotable: None }
 }
 
 pub(crate) fn transition(
