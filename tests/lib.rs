@@ -16,6 +16,7 @@
 pub mod archive;
 pub mod client;
 pub mod disk;
+pub mod inside;
 pub mod load;
 pub mod server;
 pub mod wire;

@@ -4,6 +4,7 @@
 
 mod api;
 mod complete;
+mod hostile;
 mod kill;
 mod power_control;
 mod power_cut;

@@ -51,6 +51,7 @@ mod tests {
             hashes: Default::default(),
             media_type: "application/zip".into(),
             incarnation: 0,
+            piece: None,
         };
         let origin = Origin {
             commit: Some("0123456789abcdef0123456789abcdef01234567".parse().expect("commit")),

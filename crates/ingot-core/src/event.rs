@@ -29,6 +29,9 @@ pub struct FileFact {
     /// Which put of this content it was: the number of collections of the digest before it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub incarnation: u32,
+    /// What its format renders documents from and judges drafts by, without reading a blob.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub piece: Option<Value>,
 }
 
 fn no_hashes(hashes: &Hashes) -> bool {
@@ -94,9 +97,9 @@ pub enum Event {
         /// Fixed by the first such event of a release; later ones repeat it.
         #[serde(default, skip_serializing_if = "Origin::is_empty")]
         origin: Origin,
-        /// What the format needs to render documents without reading a blob.
+        /// Why the release can never be promoted, if so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        piece: Option<Value>,
+        unpromotable: Option<String>,
     },
     /// The file set of a release is frozen.
     Sealed {

@@ -58,8 +58,8 @@ pub struct ReleaseRecord {
     pub aliases: Vec<Alias>,
     /// Set while it is blocked.
     pub blocked: Option<Block>,
-    /// What its format renders documents from.
-    pub piece: Option<Value>,
+    /// Why it can never be promoted, if so.
+    pub unpromotable: Option<String>,
     /// The last commit that changed it.
     pub revision: Seq,
 }

@@ -175,3 +175,21 @@ impl std::error::Error for Refusal {
         self.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static))
     }
 }
+
+/// What a body could not be read for: broken content is the client's, all else is ours. A refusal
+/// that travelled through a reader comes out as it went in.
+impl From<std::io::Error> for Refusal {
+    fn from(error: std::io::Error) -> Self {
+        use std::io::ErrorKind::{InvalidData, InvalidInput, StorageFull, UnexpectedEof};
+        if let Some(refusal) = error.get_ref().and_then(|inner| inner.downcast_ref::<Refusal>()) {
+            return refusal.clone();
+        }
+        match error.kind() {
+            InvalidData | InvalidInput | UnexpectedEof => {
+                Refusal::new(Code::Invalid, "the body is damaged or cut short").because(error)
+            }
+            StorageFull => Refusal::new(Code::NoSpace, "no space is left").because(error),
+            _ => Refusal::new(Code::Internal, "the body could not be read").because(error),
+        }
+    }
+}

@@ -13,7 +13,7 @@ mod media;
 mod parse;
 
 use ingot_core::format::{
-    Action, Call, Dialect, Document, DocumentRef, DraftView, FileSink, Format, NewFile,
+    Action, Call, Dialect, Document, DocumentRef, Done, DraftView, FileSink, Format, NewFile,
     Publication, ReadSeek, Request, Submission, View,
 };
 use ingot_core::{Code, Coordinate, FilePath, Origin, Refusal, ViewName};
@@ -44,7 +44,11 @@ impl Format for RawFormat {
     }
 
     fn dialect(&self) -> Dialect {
-        Dialect::Problem
+        Dialect::PROBLEM
+    }
+
+    fn accept(&self, _done: &Done<'_>) -> Option<Document> {
+        None
     }
 
     fn parse(&self, request: &Request<'_>) -> Result<Call, Refusal> {
@@ -57,16 +61,20 @@ impl Format for RawFormat {
         body: &mut dyn ReadSeek,
         files: &mut dyn FileSink,
     ) -> Result<Action, Refusal> {
-        let (Some(version), Some(path)) = (&what.version, &what.path) else {
-            return Err(Refusal::new(Code::Internal, "an upload without a version or file name"));
+        let (Some(package), Some(version), Some(path)) = (&what.package, &what.version, &what.path)
+        else {
+            return Err(Refusal::new(
+                Code::Internal,
+                "an upload without a package, version or file name",
+            ));
         };
         if media::is_zip(path) {
             check_zip(body, &self.zip_limits)?;
         }
         let media_type = media::media_type(path).to_owned();
-        files.adopt(NewFile { path: path.clone(), media_type })?;
-        let at = Coordinate { package: what.package.clone(), version: version.clone() };
-        Ok(Action::Stage { at, intent: what.intent, origin: Origin::default() })
+        files.adopt(NewFile { path: path.clone(), media_type, piece: None })?;
+        let at = Coordinate { package: package.clone(), version: version.clone() };
+        Ok(Action::Stage { at, intent: what.intent, origin: Origin::default(), labels: Vec::new() })
     }
 
     /// Any set of files is whole: only who publishes knows what belongs to a release.

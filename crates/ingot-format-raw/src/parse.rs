@@ -1,7 +1,7 @@
 //! What a request means, and the URL that means a file.
 
 use ingot_core::format::{
-    Call, DocumentRef, FileRef, Intent, Method, ReleaseRef, Request, Submission,
+    Body, Call, DocumentRef, FileRef, Intent, Method, ReleaseRef, Request, Submission,
 };
 use ingot_core::{Code, Coordinate, Digest, FilePath, HashSet, Refusal, ViewName};
 
@@ -72,7 +72,10 @@ fn write(request: &Request<'_>) -> Result<Call, Refusal> {
         }
     };
     Ok(Call::Submit(Submission {
-        package,
+        kind: "file",
+        rest: Vec::new(),
+        body: Body::File,
+        package: Some(package),
         version: Some(version),
         path: Some(path),
         hashes: HashSet::default(),

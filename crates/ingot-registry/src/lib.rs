@@ -8,7 +8,7 @@
 //! Every change goes through one committer per project ([`committer`]); start reading at
 //! [`publish`].
 
-pub mod access;
+mod access;
 mod channels;
 mod committer;
 mod fetch;
@@ -23,7 +23,7 @@ mod tokens;
 mod verify;
 mod view;
 
-pub use access::{Admin, Authorized, Promote, Publish, Read};
+pub use access::{Act, Admin, Authorized, Promote, Publish, Read};
 pub use committer::{Idempotency, KEY_BYTES_MAX, Outcome};
 pub use fetch::Found;
 pub use ingot_storage::{BlobBody, BlobStream, Spooled, Spooler};

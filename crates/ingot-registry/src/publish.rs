@@ -1,6 +1,6 @@
 //! Publishing: body → spool → format → blobs → commit. Blobs first, ledger last.
 
-use std::io::Write;
+use std::io::Read;
 use std::sync::Arc;
 
 use ingot_core::digest::HashKind;
@@ -11,7 +11,7 @@ use ingot_core::names::{Alias, FilePath, Version};
 use ingot_core::rules::publish::{Offer, Seal};
 use ingot_core::rules::{self, Decision, Moment};
 use ingot_core::{Code, Coordinate, Digest, HashSet, Origin, PackageName, Refusal, ViewName};
-use ingot_storage::{BlobKey, SpoolWriter, Spooled, Spooler, StorageError};
+use ingot_storage::{BlobKey, Spooled, Spooler, StorageError};
 use serde_json::{Value, json};
 
 use crate::access::{Authorized, Publish};
@@ -48,7 +48,9 @@ impl Registry {
         announced: Announced,
         origin: Origin,
     ) -> Result<(Upload, Spooler), Refusal> {
-        proof.check(&submission.package)?;
+        if let Some(package) = &submission.package {
+            proof.check(package)?;
+        }
         self.project(proof.project())?.readiness()?;
         let format = Arc::clone(self.find_format(format).ok_or_else(crate::access::nothing_here)?);
         self.setup().blobs.check_reserve().await.map_err(stored)?;
@@ -76,24 +78,19 @@ impl Registry {
         let blobs = self.setup().blobs.clone();
         let (format, submission) = (Arc::clone(&upload.format), upload.submission.clone());
         let unpacked = tokio::task::spawn_blocking(move || {
-            let mut sink = Sink { body: &body, blobs: &blobs, files: Vec::new() };
-            let mut reader = body.reader();
-            let action = format.unpack(&submission, &mut reader, &mut sink)?;
-            let mut files = Vec::new();
-            for (file, content) in sink.files {
-                let content = match content {
-                    Content::Body => body.clone(),
-                    Content::Decoded(writer) => writer.finish().map_err(stored)?,
-                };
-                files.push((file, content));
-            }
-            Ok::<_, Refusal>((action, files))
+            let hashes = submission.hashes;
+            let mut sink = Sink { body: &body, blobs: &blobs, hashes, files: Vec::new() };
+            let action = format.unpack(&submission, &mut body.reader(), &mut sink)?;
+            Ok::<_, Refusal>((action, sink.files))
         });
         let (action, files) = unpacked.await.map_err(|error| {
             Refusal::new(Code::Internal, "the upload was not read").because(error)
         })??;
         match action {
-            Action::Stage { at, intent, origin } => {
+            Action::Stage { at, intent, origin, labels } => {
+                if !labels.is_empty() {
+                    return Err(no_such_action());
+                }
                 upload.proof.check(&at.package)?;
                 let mut origin = origin;
                 // What the client says wins over what the content says.
@@ -130,8 +127,11 @@ impl Registry {
             Action::Stage { .. } => {
                 Err(Refusal::new(Code::BadRequest, "files come with a body; there was none"))
             }
+            Action::Ask(_) | Action::Login(_) => {
+                Err(Refusal::new(Code::Internal, "a question reached the door for changes"))
+            }
             Action::Label { .. } | Action::Annotate { .. } | Action::Verify { .. } => {
-                Err(Refusal::new(Code::MethodNotAllowed, "this server has no such action yet"))
+                Err(no_such_action())
             }
         }
     }
@@ -144,23 +144,17 @@ impl Registry {
         at: Coordinate,
         intent: Intent,
         origin: Origin,
-        files: Vec<(NewFile, Spooled)>,
+        files: Vec<(FileFact, Spooled)>,
         request: &Request,
     ) -> Result<Outcome, Refusal> {
         let project = self.project(proof.project())?;
         let by = proof.principal().name.clone();
-        let mut facts = Vec::new();
-        for (file, content) in &files {
-            let blob = project.view()?.find_blob(&content.digest())?;
-            facts.push(FileFact {
-                path: file.path.clone(),
-                size: content.size(),
-                digest: content.digest(),
-                hashes: content.hashes().clone(),
-                media_type: file.media_type.clone(),
-                incarnation: blob.map_or(0, |blob| blob.incarnation),
-            });
+        let mut files = files;
+        for (fact, _) in &mut files {
+            let blob = project.view()?.find_blob(&fact.digest)?;
+            fact.incarnation = blob.map_or(0, |blob| blob.incarnation);
         }
+        let facts = files.iter().map(|(fact, _)| fact.clone()).collect();
         let offer = Offer { at, by: by.clone(), files: facts, origin };
         // A look before the bytes are stored: a loser leaves no blob behind. What decides is the
         // same rule inside the committer.
@@ -170,7 +164,7 @@ impl Registry {
             decide(&view, moment, &offer, intent, &*format)?
         };
         if preview.fresh {
-            self.put_blobs(&project, proof, &offer.files, &files).await?;
+            self.put_blobs(&project, proof, &files).await?;
         }
         let paths: Vec<FilePath> = offer.files.iter().map(|file| file.path.clone()).collect();
         let (asked, answering) = (offer.clone(), offer.at.clone());
@@ -193,10 +187,9 @@ impl Registry {
         &self,
         project: &Project,
         proof: &Authorized<Publish>,
-        facts: &[FileFact],
-        files: &[(NewFile, Spooled)],
+        files: &[(FileFact, Spooled)],
     ) -> Result<(), Refusal> {
-        for (fact, (_, content)) in facts.iter().zip(files) {
+        for (fact, content) in files {
             let known = project.view()?.find_blob(&fact.digest)?;
             if known.is_some_and(|blob| blob.referenced && blob.incarnation == fact.incarnation) {
                 continue;
@@ -295,6 +288,11 @@ impl Registry {
             )
             .await
     }
+}
+
+/// Labels, notes and checksums come with the formats that have them.
+fn no_such_action() -> Refusal {
+    Refusal::new(Code::MethodNotAllowed, "this server has no such action")
 }
 
 fn decide(
@@ -424,31 +422,40 @@ pub(crate) fn stored(error: StorageError) -> Refusal {
     .because(error)
 }
 
-enum Content {
-    Body,
-    Decoded(SpoolWriter),
-}
-
+/// Spools the files that a format finds in a body. Those of a refused body vanish with it.
 struct Sink<'a> {
     body: &'a Spooled,
     blobs: &'a ingot_storage::Blobs,
-    files: Vec<(NewFile, Content)>,
+    hashes: HashSet,
+    files: Vec<(FileFact, Spooled)>,
+}
+
+impl Sink<'_> {
+    fn take(&mut self, file: NewFile, content: Spooled) -> FileFact {
+        let fact = FileFact {
+            path: file.path,
+            size: content.size(),
+            digest: content.digest(),
+            hashes: content.hashes().clone(),
+            media_type: file.media_type,
+            incarnation: 0,
+            piece: file.piece,
+        };
+        self.files.push((fact.clone(), content));
+        fact
+    }
 }
 
 impl FileSink for Sink<'_> {
-    fn adopt(&mut self, file: NewFile) -> Result<(), Refusal> {
-        let _ = self.body;
-        self.files.push((file, Content::Body));
-        Ok(())
+    fn adopt(&mut self, file: NewFile) -> Result<FileFact, Refusal> {
+        Ok(self.take(file, self.body.clone()))
     }
 
-    fn create(&mut self, file: NewFile, hashes: HashSet) -> Result<Box<dyn Write + '_>, Refusal> {
-        let writer = self.blobs.spool_writer(hashes);
-        self.files.push((file, Content::Decoded(writer)));
-        match self.files.last_mut() {
-            Some((_, Content::Decoded(writer))) => Ok(Box::new(writer)),
-            _ => Err(Refusal::new(Code::Internal, "the spool lost a file")),
-        }
+    fn create(&mut self, file: NewFile, content: &mut dyn Read) -> Result<FileFact, Refusal> {
+        let mut writer = self.blobs.spool_writer(self.hashes);
+        std::io::copy(content, &mut writer)?;
+        let content = writer.finish().map_err(stored)?;
+        Ok(self.take(file, content))
     }
 }
 

@@ -1,9 +1,11 @@
 //! One view at one commit, as formats see it when they render a document.
 
+use std::collections::BTreeMap;
+
 use ingot_core::facts::Facts;
-use ingot_core::format::View as SeenView;
+use ingot_core::format::{PackageFacts, View as SeenView};
 use ingot_core::records::ReleaseRecord;
-use ingot_core::{Coordinate, PackageName, Refusal, Version, ViewName};
+use ingot_core::{Coordinate, PackageName, Refusal, ViewName};
 use ingot_index::View;
 
 use crate::access::{Authorized, Read};
@@ -103,9 +105,36 @@ impl SeenView for FormatView<'_> {
         Ok(visible.then_some(release))
     }
 
-    fn find_current(&self, package: &PackageName) -> Result<Option<Version>, Refusal> {
-        let Some(channel) = &self.name().channel else { return Ok(None) };
-        let standing = self.view.find_standing(channel, package)?;
-        Ok(standing.and_then(|standing| standing.current).map(|current| current.version))
+    fn find_package(&self, package: &PackageName) -> Result<Option<PackageFacts>, Refusal> {
+        if !self.proof.covers(package) {
+            return Ok(None);
+        }
+        let Some(record) = self.view.find_package(package)? else { return Ok(None) };
+        let (changed_at, current) = match &self.name().channel {
+            None => {
+                let newest = self.view.releases(package, None, 1)?.items.into_iter().next();
+                (newest.map(|release| release.published_at), None)
+            }
+            Some(channel) => {
+                let newest = self.view.admitted(channel, package, None, 1)?.items.into_iter().next();
+                let admitted_at = newest.map(|row| row.admission.since);
+                let standing = self.view.find_current(channel, package)?;
+                let current = standing.and_then(|standing| standing.current);
+                let moved_at = current.as_ref().map(|current| current.since);
+                (admitted_at.max(moved_at), current.map(|current| current.version))
+            }
+        };
+        let Some(changed_at) = changed_at else { return Ok(None) };
+        let mut labels = BTreeMap::new();
+        if self.name().channel.is_none() {
+            for channel in self.view.channels()? {
+                let name = channel.definition.name;
+                let standing = self.view.find_current(&name, package)?;
+                if let Some(current) = standing.and_then(|standing| standing.current) {
+                    labels.insert(name.to_string(), current.version);
+                }
+            }
+        }
+        Ok(Some(PackageFacts { revision: record.revision, changed_at, current, labels }))
     }
 }

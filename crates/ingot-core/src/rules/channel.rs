@@ -120,7 +120,15 @@ fn choose(facts: &dyn Facts, wanted: &Wanted, by: &str) -> Result<(Chosen, Vec<G
             Ok((chosen, gates))
         }
         Wanted::Commit(commit) => {
-            let found = facts.releases_by_commit(commit, PACKAGES_MAX + 1)?;
+            let mut found = facts.releases_by_commit(commit, PACKAGES_MAX + 1)?;
+            let mut promotable = Vec::new();
+            for (commit, at) in found.drain(..) {
+                let release = facts.find_release(&at)?;
+                if release.is_some_and(|release| release.unpromotable.is_none()) {
+                    promotable.push((commit, at));
+                }
+            }
+            let found = promotable;
             let commits: BTreeSet<_> = found.iter().map(|(commit, _)| commit.clone()).collect();
             let mut of_package: BTreeMap<PackageName, Vec<Version>> = BTreeMap::new();
             for (_, at) in &found {
@@ -203,8 +211,11 @@ fn gates_of(
         }
         _ => None,
     };
+    let promotable = release.unpromotable.as_ref().map(|why| {
+        Refusal::new(Code::NotPromotable, format!("{at} can never be promoted: {why}"))
+    });
     Ok(vec![
-        gate("release", None),
+        gate("release", promotable),
         gate("right", right),
         gate("block", block),
         gate("hold", hold),

@@ -44,7 +44,8 @@ pub fn stage(facts: &dyn Facts, offer: &Offer) -> Result<Decision, Refusal> {
         {
             continue;
         }
-        if files.contains(file) && draft.origin == origin {
+        let staged = files.iter().find(|other| other.path == file.path);
+        if staged.is_some_and(|other| other.digest == file.digest) && draft.origin == origin {
             continue;
         }
         place(&mut files, file)?;
@@ -95,7 +96,7 @@ pub fn publish(
             version: offer.at.version.clone(),
             files: added.clone(),
             origin: draft.origin.clone(),
-            piece: publication.piece,
+            unpromotable: publication.unpromotable,
         });
     }
     let fresh = !events.is_empty();

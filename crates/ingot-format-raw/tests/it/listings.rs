@@ -1,10 +1,10 @@
 //! Listings of a view made by hand.
 
 use ingot_core::event::FileFact;
-use ingot_core::format::{Call, Document, Format, Method, Row, View};
+use ingot_core::format::{Call, Document, Format, Method, PackageFacts, Row, View};
 use ingot_core::records::{Block, FileRecord, ReleaseRecord};
 use ingot_core::{
-    Code, Coordinate, Digest, Hashes, Origin, PackageName, Refusal, Timestamp, Version, ViewName,
+    Code, Coordinate, Digest, Hashes, Origin, PackageName, Refusal, Timestamp, ViewName,
 };
 use ingot_format_raw::{PAGE_ROWS, RawFormat};
 
@@ -54,7 +54,7 @@ impl View for Shelf {
         let found = self.releases.iter().find(|release| release.version == at.version);
         Ok(found.filter(|_| at.package == self.packages[0]).cloned())
     }
-    fn find_current(&self, _: &PackageName) -> Result<Option<Version>, Refusal> {
+    fn find_package(&self, _: &PackageName) -> Result<Option<PackageFacts>, Refusal> {
         Ok(None)
     }
 }
@@ -72,6 +72,7 @@ fn release(version: &str, files: usize) -> ReleaseRecord {
             hashes: Hashes::default(),
             media_type: "application/octet-stream".to_owned(),
             incarnation: 0,
+            piece: None,
         },
         published_at: at(n as i64),
         published_by: "somebody".to_owned(),
@@ -87,7 +88,7 @@ fn release(version: &str, files: usize) -> ReleaseRecord {
         sealed_at: None,
         aliases: Vec::new(),
         blocked: None,
-        piece: None,
+        unpromotable: None,
         revision: 1,
     }
 }

@@ -1,6 +1,6 @@
 //! What requests mean, and that `locate` and `parse` are each other's inverse.
 
-use ingot_core::format::{Call, DocumentRef, FileRef, Format, Intent, Method, ReleaseRef};
+use ingot_core::format::{Body, Call, DocumentRef, FileRef, Format, Intent, Method, ReleaseRef};
 use ingot_core::{Code, Coordinate, Digest, FilePath, HashSet, Refusal, Version};
 use ingot_format_raw::RawFormat;
 use proptest::prelude::*;
@@ -28,7 +28,8 @@ fn puts_are_submissions() {
     ] {
         let Ok(Call::Submit(submission)) = put(path) else { panic!("{path}") };
         assert_eq!(submission.intent, intent, "{path}");
-        assert_eq!(submission.package.to_string(), "raw:thumb");
+        assert_eq!(submission.package, Some("raw:thumb".parse().expect("package")));
+        assert_eq!((submission.kind, submission.body), ("file", Body::File));
         assert_eq!(submission.version.as_ref().map(Version::as_str), Some("1.4.2"));
         assert_eq!(submission.path.as_ref().map(FilePath::as_str), Some("thumb.zip"));
         assert_eq!(submission.hashes, HashSet::default());

@@ -1,12 +1,13 @@
 //! What uploads contain: one file, as it came, checked when it claims to be a zip.
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Write};
 
+use ingot_core::event::FileFact;
 use ingot_core::format::{
     Action, Call, DraftView, FileSink, Format, Method, NewFile, Publication, Submission,
 };
 use ingot_core::records::DraftRecord;
-use ingot_core::{Code, Coordinate, HashSet, Refusal};
+use ingot_core::{Code, Coordinate, Digest, Hashes, Refusal};
 use ingot_format_raw::RawFormat;
 use ingot_zip::ZipLimits;
 use zip::ZipWriter;
@@ -18,11 +19,19 @@ use crate::ask;
 struct Sink(Vec<NewFile>);
 
 impl FileSink for Sink {
-    fn adopt(&mut self, file: NewFile) -> Result<(), Refusal> {
-        self.0.push(file);
-        Ok(())
+    fn adopt(&mut self, file: NewFile) -> Result<FileFact, Refusal> {
+        self.0.push(file.clone());
+        Ok(FileFact {
+            path: file.path,
+            size: 0,
+            digest: Digest::of(b""),
+            hashes: Hashes::default(),
+            media_type: file.media_type,
+            incarnation: 0,
+            piece: file.piece,
+        })
     }
-    fn create(&mut self, _: NewFile, _: HashSet) -> Result<Box<dyn Write + '_>, Refusal> {
+    fn create(&mut self, _: NewFile, _: &mut dyn Read) -> Result<FileFact, Refusal> {
         panic!("nothing is decoded out of a body here")
     }
 }
@@ -59,10 +68,17 @@ fn the_body_is_the_file() {
     ] {
         let (action, files) = unpack(path, &body).expect(path);
         let asked = submission(path);
-        let at = Coordinate { package: asked.package, version: asked.version.expect("version") };
+        let at = Coordinate {
+            package: asked.package.expect("package"),
+            version: asked.version.expect("version"),
+        };
         let origin = ingot_core::Origin::default();
-        assert_eq!(action, Action::Stage { at, intent: asked.intent, origin });
-        let file = NewFile { path: asked.path.expect("path"), media_type: media_type.to_owned() };
+        assert_eq!(action, Action::Stage { at, intent: asked.intent, origin, labels: Vec::new() });
+        let file = NewFile {
+            path: asked.path.expect("path"),
+            media_type: media_type.to_owned(),
+            piece: None,
+        };
         assert_eq!(files, [file]);
     }
 }
