@@ -27,9 +27,13 @@ impl Ledger {
         self.ensure_durable(head.seq).await?;
         let (mut commits, mut size) = (Vec::new(), 0);
         let mut at = *head;
+        // Several are asked for at once only when the last one was found alone: mostly there is
+        // nothing newer, or a segment.
+        let mut ahead = false;
         while commits.len() < limit && size < READ_BYTES_MAX {
-            let room = if commits.is_empty() { 1 } else { limit - commits.len() };
-            let lines = self.fetch_after(&at, room).await?;
+            let room = limit - commits.len();
+            let lines = self.fetch_after(&at, room, ahead).await?;
+            ahead = !lines.packed;
             let Some(count) = self.take(&mut commits, &mut at, &mut size, &lines).await? else {
                 // What lay there did not fit, and a segment turned out to cover it.
                 continue;
@@ -59,11 +63,7 @@ impl Ledger {
 
     /// Whether a head is a commit of this ledger, for an index that remembers one.
     pub async fn lies_on_chain(&self, head: &Head) -> Result<bool> {
-        if head.seq == 0 {
-            return Ok(*head == self.start());
-        }
-        let found = self.find_line(head.seq).await?;
-        Ok(found.is_some_and(|line| Digest::of(&line) == head.hash))
+        Ok(self.head_at(head.seq).await? == Some(*head))
     }
 
     /// Checks lines and adds them. None: they came from commits that a segment has replaced, and
@@ -113,7 +113,7 @@ impl Ledger {
     }
 
     /// The bytes of the next commits, from their segment or one by one; none when there are none.
-    async fn fetch_after(&self, head: &Head, room: usize) -> Result<Lines> {
+    async fn fetch_after(&self, head: &Head, room: usize, ahead: bool) -> Result<Lines> {
         let next = head.seq + 1;
         let number = self.layout.segment_of(next);
         let known = self.state().segments.contains(&number);
@@ -124,7 +124,7 @@ impl Ledger {
         }
         let (_, end) = self.layout.segment_range(number);
         let before = self.now();
-        let wanted = (next..=end).take(room);
+        let wanted = (next..=end).take(if ahead { room } else { 1 });
         let mut fetched = futures_util::stream::iter(wanted)
             .map(|seq| async move { self.door.find(&self.layout.commit(seq)).await })
             .buffered(FETCHES_AT_ONCE);

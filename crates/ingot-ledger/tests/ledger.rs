@@ -68,3 +68,77 @@ async fn leftovers_of_torn_writes_do_not_disturb() {
     bench.age_and_compact().await;
     assert_eq!(bench.contents().await.len(), 8);
 }
+
+/// Limits hold at their value and not one above it.
+#[tokio::test]
+async fn limits_are_kept_to_the_byte() {
+    use ingot_ledger::{
+        Appended, CHUNK_BYTES_MAX, CHUNKS_MAX, COMMIT_BYTES_MAX, Error, WRITER_BYTES_MAX,
+    };
+    let bench = Bench::new(memory());
+    let ledger = bench.open().await;
+    let (start, now) = (ledger.start(), bench.clock.now());
+    let small = ledger.append(&start, now, "w", suite::entries("")).await.unwrap();
+    let Appended::Done(head) = small else { panic!("{small:?}") };
+    let overhead = ledger.read_after(&start, 1).await.unwrap()[0].encode().len();
+    let of_size = |bytes: usize| suite::entries(&"x".repeat(bytes - overhead));
+    let above = ledger.append(&head, head.at, "w", of_size(COMMIT_BYTES_MAX + 1)).await;
+    assert!(matches!(above, Err(Error::NotAccepted { .. })));
+    let most = ledger.append(&head, head.at, "w", of_size(COMMIT_BYTES_MAX)).await.unwrap();
+    let Appended::Done(head) = most else { panic!("{most:?}") };
+    assert_eq!(suite::all(&ledger).await[1].encode().len(), COMMIT_BYTES_MAX);
+
+    for (bytes, accepted) in [(0, false), (WRITER_BYTES_MAX, true), (WRITER_BYTES_MAX + 1, false)] {
+        let appended = ledger.append(&head, now, &"w".repeat(bytes), suite::entries("x")).await;
+        assert_eq!(appended.is_ok(), accepted, "{bytes}");
+    }
+    let none = ledger.append(&head, now, "w", Vec::new()).await;
+    assert!(matches!(none, Err(Error::NotAccepted { .. })));
+
+    let mut snapshot = ledger.begin_snapshot(&head, 1);
+    for (bytes, accepted) in [(0, false), (CHUNK_BYTES_MAX, true), (CHUNK_BYTES_MAX + 1, false)] {
+        assert_eq!(snapshot.write(vec![0; bytes].into()).await.is_ok(), accepted, "{bytes}");
+    }
+    for _ in 1..CHUNKS_MAX {
+        snapshot.write("x".into()).await.unwrap();
+    }
+    assert!(matches!(snapshot.write("x".into()).await, Err(Error::NotAccepted { .. })));
+    assert_eq!(snapshot.finish().await.unwrap().chunks.len(), CHUNKS_MAX);
+}
+
+/// A segment with more bytes than one object holds consists of parts, and reads like any other.
+#[tokio::test]
+async fn large_segments_come_in_parts() {
+    use ingot_ledger::{Appended, COMMIT_BYTES_MAX, SEGMENT_PART_BYTES_MAX};
+    let site = memory();
+    let bench = Bench::new(site.clone());
+    let ledger = bench.open().await;
+    let mut head = ledger.start();
+    let size = COMMIT_BYTES_MAX - 1024;
+    assert!(4 * size > SEGMENT_PART_BYTES_MAX);
+    for n in 0..9_u8 {
+        let what = suite::entries(&char::from(b'a' + n).to_string().repeat(size));
+        let appended = ledger.append(&head, bench.clock.now(), "w", what).await.unwrap();
+        let Appended::Done(new) = appended else { panic!("{appended:?}") };
+        head = new;
+    }
+    let expected = bench.contents().await;
+    bench.age_and_compact().await;
+    let parts = object_store::path::Path::from("projects/main/ledger/segments/parts");
+    let parts: Vec<_> =
+        futures_util::TryStreamExt::try_collect(site.store.list(Some(&parts))).await.unwrap();
+    assert!(parts.len() >= 4, "{}", parts.len());
+    assert_eq!(bench.contents().await, expected);
+    assert!(bench.open().await.lies_on_chain(&head).await.unwrap());
+    // Each read holds a bounded number of bytes.
+    let read = bench.open().await.read_after(&ledger.start(), 100).await.unwrap();
+    assert!(read.len() < 9, "{}", read.len());
+    // A part that is changed is named.
+    let key = &parts[0].location;
+    use object_store::ObjectStoreExt;
+    let mut bytes = site.store.get(key).await.unwrap().bytes().await.unwrap().to_vec();
+    bytes[100] ^= 1;
+    site.store.put(key, bytes.into()).await.unwrap();
+    let report = bench.open().await.verify().await.unwrap();
+    assert!(report.faults.iter().any(|fault| fault.key == key.as_ref()), "{:?}", report.faults);
+}
