@@ -116,7 +116,7 @@ async fn large_segments_come_in_parts() {
     let mut head = ledger.start();
     let size = COMMIT_BYTES_MAX - 1024;
     assert!(4 * size > SEGMENT_PART_BYTES_MAX);
-    for n in 0..9_u8 {
+    for n in 0..5_u8 {
         let what = suite::entries(&char::from(b'a' + n).to_string().repeat(size));
         let appended = ledger.append(&head, bench.clock.now(), "w", what).await.unwrap();
         let Appended::Done(new) = appended else { panic!("{appended:?}") };
@@ -127,12 +127,12 @@ async fn large_segments_come_in_parts() {
     let parts = object_store::path::Path::from("projects/main/ledger/segments/parts");
     let parts: Vec<_> =
         futures_util::TryStreamExt::try_collect(site.store.list(Some(&parts))).await.unwrap();
-    assert!(parts.len() >= 4, "{}", parts.len());
+    assert!(parts.len() >= 2, "{}", parts.len());
     assert_eq!(bench.contents().await, expected);
     assert!(bench.open().await.lies_on_chain(&head).await.unwrap());
     // Each read holds a bounded number of bytes.
     let read = bench.open().await.read_after(&ledger.start(), 100).await.unwrap();
-    assert!(read.len() < 9, "{}", read.len());
+    assert!(read.len() < 5, "{}", read.len());
     // A part that is changed is named.
     let key = &parts[0].location;
     use object_store::ObjectStoreExt;
@@ -141,4 +141,21 @@ async fn large_segments_come_in_parts() {
     site.store.put(key, bytes.into()).await.unwrap();
     let report = bench.open().await.verify().await.unwrap();
     assert!(report.faults.iter().any(|fault| fault.key == key.as_ref()), "{:?}", report.faults);
+}
+
+/// Prints what an append costs on this disk. Run with `--ignored --nocapture`.
+#[tokio::test]
+#[ignore = "an observation, not a test"]
+async fn cost_of_an_append() {
+    const APPENDS: u64 = 500;
+    let directory = tempfile::tempdir().unwrap();
+    let bench = Bench::new(local(&directory));
+    let ledger = bench.open().await;
+    let mut head = bench.fill(&ledger, 1).await;
+    let started = std::time::Instant::now();
+    for _ in 0..APPENDS {
+        head = bench.append(&ledger, &head, "one small entry").await;
+    }
+    let each = started.elapsed().as_secs_f64() * 1000.0 / APPENDS as f64;
+    println!("{each:.2} ms an append, {APPENDS} in a row, with fsync");
 }

@@ -9,7 +9,10 @@ use crate::ledger::Clock;
 
 /// A clock that stands still until it is moved.
 #[derive(Clone, Debug)]
-pub struct TestClock(Arc<Mutex<Timestamp>>);
+pub struct TestClock {
+    start: Timestamp,
+    now: Arc<Mutex<Timestamp>>,
+}
 
 impl TestClock {
     /// Stands at the real time of the call: stores stamp objects with the real time, and the age
@@ -17,15 +20,20 @@ impl TestClock {
     #[expect(clippy::new_without_default, reason = "it reads the real clock, which should show")]
     #[allow(clippy::disallowed_methods, reason = "see above; tests only")]
     pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(Timestamp::now())))
+        let start = Timestamp::now();
+        Self { start, now: Arc::new(Mutex::new(start)) }
     }
     /// What it shows.
     pub fn now(&self) -> Timestamp {
-        *self.0.lock().expect("no panic under this lock")
+        *self.now.lock().expect("no panic under this lock")
     }
     /// Moves it on.
     pub fn advance(&self, by: SignedDuration) {
-        *self.0.lock().expect("no panic under this lock") += by;
+        *self.now.lock().expect("no panic under this lock") += by;
+    }
+    /// How far it was moved in all.
+    pub fn advanced(&self) -> SignedDuration {
+        self.now().duration_since(self.start)
     }
     /// As the ledger's options want it.
     pub fn clock(&self) -> Clock {

@@ -1,8 +1,10 @@
 //! A store that fails on demand, counts, and does not let a promise be broken unnoticed.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +18,7 @@ use object_store::{
     RenameOptions, Result,
 };
 
+use super::TestClock;
 use crate::layout::Layout;
 
 /// A kind of call on the store.
@@ -72,6 +75,9 @@ struct State {
     late: Vec<Late>,
     log: Vec<(Operation, String)>,
     violations: Vec<String>,
+    clock: Option<TestClock>,
+    /// How far the clock had been moved when an object was created.
+    shifts: HashMap<Path, Duration>,
 }
 
 struct Rule {
@@ -102,6 +108,12 @@ impl FaultStore {
         Arc::new(Self { inner, guarded: Some(layout), state: Arc::default() })
     }
 
+    /// Has objects bear the time of `clock` as their time of creation, as a store's own clock that
+    /// goes with everybody's would.
+    pub fn keep_time(&self, clock: &TestClock) {
+        self.state().clock = Some(clock.clone());
+    }
+
     /// Does `injected` to the call of that kind that comes after `skip` others.
     pub fn inject(&self, operation: Operation, skip: usize, injected: Injected) {
         self.inject_on(operation, "", skip, injected);
@@ -123,7 +135,7 @@ impl FaultStore {
     pub async fn release(&self) {
         let late = std::mem::take(&mut self.state().late);
         for late in late {
-            land(&self.inner, late.call).await;
+            land(&self.inner, &self.state, late.call).await;
         }
     }
 
@@ -208,7 +220,7 @@ async fn enter(
         (due, chosen.map(|index| state.rules.remove(index).injected))
     };
     for call in due {
-        land(inner, call).await;
+        land(inner, state, call).await;
     }
     injected
 }
@@ -221,12 +233,40 @@ fn late(state: &Mutex<State>, injected: Injected, call: Call) {
     state.lock().expect("no panic under this lock").late.push(Late { countdown, call });
 }
 
-async fn land(inner: &Arc<dyn ObjectStore>, call: Call) {
+async fn land(inner: &Arc<dyn ObjectStore>, state: &Mutex<State>, call: Call) {
     // Whoever sent it has given up: the answer, good or bad, reaches nobody.
     match call {
-        Call::Put(key, payload, options) => drop(inner.put_opts(&key, payload, options).await),
+        Call::Put(key, payload, options) => {
+            drop(put(inner, state, &key, payload, options).await);
+        }
         Call::Delete(key) => drop(inner.delete(&key).await),
     }
+}
+
+/// Puts, and remembers when by the test's clock.
+async fn put(
+    inner: &Arc<dyn ObjectStore>,
+    state: &Mutex<State>,
+    key: &Path,
+    payload: PutPayload,
+    options: PutOptions,
+) -> Result<PutResult> {
+    let put = inner.put_opts(key, payload, options).await?;
+    let mut state = state.lock().expect("no panic under this lock");
+    let shift = state.clock.as_ref().and_then(|clock| Duration::try_from(clock.advanced()).ok());
+    if let Some(shift) = shift {
+        state.shifts.insert(key.clone(), shift);
+    }
+    Ok(put)
+}
+
+/// What is known about an object, with the time of the test's clock.
+fn dated(state: &Mutex<State>, mut meta: ObjectMeta) -> ObjectMeta {
+    let state = state.lock().expect("no panic under this lock");
+    if let Some(shift) = state.shifts.get(&meta.location) {
+        meta.last_modified += *shift;
+    }
+    meta
 }
 
 fn injected_error() -> Error {
@@ -272,11 +312,11 @@ impl ObjectStore for FaultStore {
         let injected = self.enter(Operation::Put, key).await;
         self.check_put(key, &payload, &options.mode).await;
         match injected {
-            None => self.inner.put_opts(key, payload, options).await,
+            None => put(&self.inner, &self.state, key, payload, options).await,
             Some(Injected::FailBefore) => Err(injected_error()),
             Some(Injected::FailAfter) => {
                 // Whatever came of it, the answer is lost.
-                drop(self.inner.put_opts(key, payload, options).await);
+                drop(put(&self.inner, &self.state, key, payload, options).await);
                 Err(injected_error())
             }
             Some(late @ (Injected::LandLate | Injected::LandLateAfter(_))) => {
@@ -285,7 +325,7 @@ impl ObjectStore for FaultStore {
             }
             Some(Injected::Stall) => std::future::pending().await,
             Some(Injected::StallAfter) => {
-                drop(self.inner.put_opts(key, payload, options).await);
+                drop(put(&self.inner, &self.state, key, payload, options).await);
                 std::future::pending().await
             }
             Some(Injected::FalselyExists) => {
@@ -306,7 +346,9 @@ impl ObjectStore for FaultStore {
     async fn get_opts(&self, key: &Path, options: GetOptions) -> Result<GetResult> {
         let operation = if options.head { Operation::Head } else { Operation::Get };
         let injected = self.enter(operation, key).await;
-        read(injected, self.inner.get_opts(key, options)).await
+        let mut found = read(injected, self.inner.get_opts(key, options)).await?;
+        found.meta = dated(&self.state, found.meta);
+        Ok(found)
     }
 
     async fn get_ranges(&self, key: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
@@ -356,7 +398,10 @@ impl ObjectStore for FaultStore {
         let prefix = prefix.cloned().unwrap_or_default();
         async move {
             match enter(&inner, &state, Operation::List, &prefix).await {
-                None => inner.list(Some(&prefix)),
+                None => {
+                    let listed = inner.list(Some(&prefix));
+                    listed.map(move |meta| meta.map(|meta| dated(&state, meta))).boxed()
+                }
                 Some(Injected::Stall | Injected::StallAfter) => std::future::pending().await,
                 Some(_) => futures_util::stream::iter([Err(injected_error())]).boxed(),
             }
@@ -367,7 +412,9 @@ impl ObjectStore for FaultStore {
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let injected = self.enter(Operation::List, &prefix.cloned().unwrap_or_default()).await;
-        read(injected, self.inner.list_with_delimiter(prefix)).await
+        let mut listed = read(injected, self.inner.list_with_delimiter(prefix)).await?;
+        listed.objects = listed.objects.into_iter().map(|meta| dated(&self.state, meta)).collect();
+        Ok(listed)
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {

@@ -47,6 +47,7 @@ impl Bench {
         let layout = Layout::new(PREFIX, SEGMENT).expect("a plain prefix");
         let faults = FaultStore::guarding(Arc::clone(&site.store), layout.clone());
         let (clock, deadline) = (TestClock::new(), Duration::from_secs(30));
+        faults.keep_time(&clock);
         Self { site, faults, clock, layout, deadline }
     }
 
