@@ -1,8 +1,11 @@
 //! list {"items":[…],"next":"cursor or null"}
 
 use ingot_tests::archive::tiny;
-use ingot_tests::client::{Client, api};
+use ingot_tests::client::{Client, api, encode};
+use ingot_tests::digest;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{fresh, releases_of};
 
@@ -77,32 +80,74 @@ async fn a_page_is_never_larger_than_asked_nor_asked_for_without_bounds() {
     }
 }
 
+/// A commit as the ledger is listed; its entries as the exact text they were stored as.
+#[derive(Deserialize)]
+struct Commit {
+    seq: u64,
+    hash: String,
+    prev: String,
+    at: String,
+    writer: String,
+    entries: Vec<Box<RawValue>>,
+}
+
+/// Every commit, through pages of so many.
+async fn ledger(client: &Client, limit: usize) -> Vec<Commit> {
+    #[derive(Deserialize)]
+    struct Page {
+        items: Vec<Commit>,
+        next: Option<String>,
+    }
+    let mut commits = Vec::new();
+    let mut after = "0".to_owned();
+    loop {
+        let path = api(&format!("/ledger?limit={limit}&after={}", encode(&after)));
+        let answer = client.get(&path).await.expect(200);
+        let page: Page = serde_json::from_slice(&answer.body).expect("a page of commits");
+        assert!(page.items.len() <= limit);
+        commits.extend(page.items);
+        match page.next {
+            Some(next) => after = next,
+            None => return commits,
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_is_listed_whole_in_order_and_chained() {
     let (_server, client) = fresh().await;
     publish_many(&client, (0..5).map(|n| ("app".to_owned(), format!("1.{n}.0")))).await;
     let last = client.promote("dev", &[("raw:app", "1.0.0")]).await.expect(201).seq();
     for limit in [2, 100] {
-        let commits = client.list(&api("/ledger"), limit).await;
-        let seqs: Vec<_> = commits.iter().map(|row| row["seq"].as_u64().expect("seq")).collect();
+        let commits = ledger(&client, limit).await;
+        let seqs: Vec<_> = commits.iter().map(|commit| commit.seq).collect();
         // "the totally ordered […] record of every change": 1 to the last, none missing.
         let expected: Vec<_> = (1..=last).collect();
         assert_eq!(seqs, expected, "limit {limit}");
         check_chain(&commits);
     }
     // "Every change is in the ledger with who, when, why and request id"
-    let commits = client.list(&api("/ledger"), 100).await;
-    let text = commits.last().expect("a commit").to_string();
+    let commits = ledger(&client, 100).await;
+    let entries = &commits.last().expect("a commit").entries;
+    let text: String = entries.iter().map(|entry| entry.get()).collect();
     for part in ["promote", "1.0.0", "a test promotes", "request_id", "\"by\"", "\"at\""] {
         assert!(text.contains(part), "{part} is missing: {text}");
     }
 }
 
-/// "hash-chained": each commit carries the hash of the one before. The member that holds a
-/// commit's own hash is `hash`, the one before `previous`.
-fn check_chain(commits: &[Value]) {
+/// "hash-chained": each commit names the hash of the one before, and its own hash is the sha256
+/// of its canonical form, written out here by hand.
+fn check_chain(commits: &[Commit]) {
+    for commit in commits {
+        let entries: Vec<_> = commit.entries.iter().map(|entry| entry.get()).collect();
+        let Commit { at, prev, seq, writer, .. } = commit;
+        let entries = entries.join(",");
+        let text = format!(
+            r#"{{"at":"{at}","entries":[{entries}],"prev":"{prev}","seq":{seq},"v":1,"writer":"{writer}"}}"#
+        );
+        assert_eq!(commit.hash, digest(text.as_bytes()), "commit {seq}: {text}");
+    }
     for pair in commits.windows(2) {
-        let hash = pair[0]["hash"].as_str().expect("hash");
-        assert_eq!(pair[1]["previous"].as_str(), Some(hash), "the chain breaks: {pair:?}");
+        assert_eq!(pair[1].prev, pair[0].hash, "the chain breaks at commit {}", pair[1].seq);
     }
 }
