@@ -80,7 +80,7 @@ impl Opening {
             ledgers: Arc::clone(&self.store),
             ledgers_root: None,
             index: Arc::clone(&index),
-            formats: vec![Arc::new(ingot_format_raw::Raw)],
+            formats: vec![Arc::new(ingot_format_raw::RawFormat::default())],
             clock: Arc::new(move || second(clock.load(Ordering::SeqCst))),
             writer: format!("w{:08x}", rand::random::<u32>()),
             deadline: self.deadline,
@@ -174,7 +174,10 @@ impl Inside {
         intent: Intent,
     ) -> Result<Outcome, Refusal> {
         let submission = Submission {
-            package: package(name),
+            kind: "file",
+            rest: Vec::new(),
+            body: ingot_core::format::Body::File,
+            package: Some(package(name)),
             version: Some(version.parse()?),
             path: Some(file.parse()?),
             hashes: HashSet::default(),

@@ -124,7 +124,7 @@ impl Registry {
             ingot_core::rules::channel(&view, channel).map_err(|_| nothing_here())?;
         }
         let seq = view.seq();
-        let seen = FormatView::new(&view, proof, format.name(), base_url);
+        let seen = FormatView::new(&view, proof, base_url);
         Ok((format.render(document, &seen)?, seq))
     }
 

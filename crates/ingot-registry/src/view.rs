@@ -11,12 +11,11 @@ use ingot_index::View;
 use crate::access::{Authorized, Read};
 use crate::fetch::is_admitted;
 
-/// What the holder of a proof sees of one format in one view: what is blocked, not admitted or
+/// What the holder of a proof sees in one view: what is blocked, not admitted or
 /// not covered is not there.
 pub(crate) struct FormatView<'a> {
     view: &'a View<'a>,
     proof: &'a Authorized<Read>,
-    format: &'a str,
     base_url: &'a str,
 }
 
@@ -24,10 +23,9 @@ impl<'a> FormatView<'a> {
     pub(crate) fn new(
         view: &'a View<'a>,
         proof: &'a Authorized<Read>,
-        format: &'a str,
         base_url: &'a str,
     ) -> Self {
-        Self { view, proof, format, base_url }
+        Self { view, proof, base_url }
     }
 }
 
@@ -46,18 +44,17 @@ impl SeenView for FormatView<'_> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<PackageName>, Refusal> {
-        let prefix = format!("{}:{prefix}", self.format);
-        let mut after = after.map(|name| format!("{}:{name}", self.format));
+        let mut after = after.map(str::to_owned);
         let mut found = Vec::new();
         while found.len() < limit {
             let (page, next): (Vec<PackageName>, _) = match &self.name().channel {
                 None => {
-                    let page = self.view.packages(&prefix, after.as_deref(), limit)?;
+                    let page = self.view.packages(prefix, after.as_deref(), limit)?;
                     (page.items.into_iter().map(|row| row.package).collect(), page.next)
                 }
                 Some(channel) => {
                     let page =
-                        self.view.channel_packages(channel, &prefix, after.as_deref(), limit)?;
+                        self.view.channel_packages(channel, prefix, after.as_deref(), limit)?;
                     let standing = page.items.into_iter().filter(|row| row.current.is_some());
                     (standing.map(|row| row.package).collect(), page.next)
                 }
