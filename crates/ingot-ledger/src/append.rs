@@ -124,11 +124,10 @@ impl Ledger {
     async fn judge(&self, pending: &Pending, found: Found) -> Result<Option<Verdict>> {
         // The clock is read after the create or the read: only so does it bound when that was.
         let now = self.now();
-        if matches!(found, Found::Nothing) || !self.is_fresh(pending.before.seq, now) {
-            if let Some(packed) = self.find_packed(pending.seq()).await? {
-                let own = packed == pending.bytes;
-                return Ok(Some(if own { Verdict::Done } else { Verdict::Taken }));
-            }
+        let doubtful = matches!(found, Found::Nothing) || !self.is_fresh(pending.before.seq, now);
+        if doubtful && let Some(packed) = self.find_packed(pending.seq()).await? {
+            let own = packed == pending.bytes;
+            return Ok(Some(if own { Verdict::Done } else { Verdict::Taken }));
         }
         Ok(match found {
             Found::Own => Some(Verdict::Done),

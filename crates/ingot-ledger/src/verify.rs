@@ -32,22 +32,22 @@ impl VerifyReport {
         self.faults.iter().all(|fault| fault.kind == FaultKind::Late)
     }
 
-    fn add(&mut self, kind: FaultKind, key: impl ToString, seq: Seq, problem: impl ToString) {
-        let (key, problem) = (key.to_string(), problem.to_string());
+    fn add(&mut self, kind: FaultKind, key: &str, seq: Seq, problem: &str) {
+        let (key, problem) = (key.to_owned(), problem.to_owned());
         self.faults.push(Fault { kind, key, seq, problem });
     }
 
     /// Adds what a read answered; only a store that does not answer ends the walk.
-    fn add_error(&mut self, key: impl ToString, seq: Seq, error: Error) -> Result<()> {
+    fn add_error(&mut self, key: &str, seq: Seq, error: Error) -> Result<()> {
         let (kind, key, problem) = match error {
             Error::Damaged { key, reason } => (FaultKind::Damaged, key, reason),
-            Error::ChainBroken { reason, .. } => (FaultKind::ChainBroken, key.to_string(), reason),
+            Error::ChainBroken { reason, .. } => (FaultKind::ChainBroken, key.to_owned(), reason),
             error @ Error::NewerFormat { .. } => {
-                (FaultKind::NewerFormat, key.to_string(), error.to_string())
+                (FaultKind::NewerFormat, key.to_owned(), error.to_string())
             }
             error => return Err(error),
         };
-        self.add(kind, key, seq, problem);
+        self.add(kind, &key, seq, &problem);
         Ok(())
     }
 }
@@ -107,7 +107,7 @@ impl Ledger {
                 }
                 false => {
                     let key = self.layout.segment(number);
-                    report.add(FaultKind::Missing, key, first, "it is missing");
+                    report.add(FaultKind::Missing, key.as_ref(), first, "it is missing");
                     self.verify_commits(&mut report, &mut head, first, last).await?;
                 }
             }
@@ -133,17 +133,17 @@ impl Ledger {
             let part = match self.load_part(seq).await {
                 Ok(Some(part)) => part,
                 Ok(None) => {
-                    report.add(FaultKind::Missing, &key, seq, "it is missing");
+                    report.add(FaultKind::Missing, key.as_ref(), seq, "it is missing");
                     break;
                 }
                 Err(error) => {
-                    report.add_error(&key, seq, error)?;
+                    report.add_error(key.as_ref(), seq, error)?;
                     break;
                 }
             };
             if head.is_some_and(|head| seq == first && part.header().prev != head.hash) {
                 let problem = "it does not follow the commit before";
-                report.add(FaultKind::ChainBroken, &key, first, problem);
+                report.add(FaultKind::ChainBroken, key.as_ref(), first, problem);
             }
             while let Some(line) = part.find(seq) {
                 check_line(report, head, key.as_ref(), seq, &line)?;
@@ -176,10 +176,10 @@ impl Ledger {
         match Commit::decode(key.as_ref(), &alone) {
             Ok(commit) if commit.seq == seq => {
                 let problem = "it differs from its segment, which counts";
-                report.add(FaultKind::Late, key, seq, problem);
+                report.add(FaultKind::Late, key.as_ref(), seq, problem);
             }
-            Ok(_) => report.add(FaultKind::Damaged, key, seq, "it carries another number"),
-            Err(error) => report.add_error(key, seq, error)?,
+            Ok(_) => report.add(FaultKind::Damaged, key.as_ref(), seq, "it carries another number"),
+            Err(error) => report.add_error(key.as_ref(), seq, error)?,
         }
         Ok(())
     }
@@ -205,7 +205,7 @@ impl Ledger {
             match found {
                 Some(line) => check_line(report, head, key.as_ref(), seq, &line)?,
                 None => {
-                    report.add(FaultKind::Missing, key, seq, "it is missing");
+                    report.add(FaultKind::Missing, key.as_ref(), seq, "it is missing");
                     *head = None;
                 }
             }
@@ -220,7 +220,7 @@ impl Ledger {
             let manifest = match self.read_manifest(&key).await {
                 Ok(manifest) => manifest,
                 Err(error) => {
-                    report.add_error(key, seq, error)?;
+                    report.add_error(key.as_ref(), seq, error)?;
                     continue;
                 }
             };
@@ -229,16 +229,16 @@ impl Ledger {
                 Ok(true) => {}
                 Ok(false) => {
                     let problem = "it was made at a commit that is not in the ledger";
-                    report.add(FaultKind::ChainBroken, &key, seq, problem);
+                    report.add(FaultKind::ChainBroken, key.as_ref(), seq, problem);
                 }
-                Err(error) => report.add_error(&key, seq, error)?,
+                Err(error) => report.add_error(key.as_ref(), seq, error)?,
             }
             for chunk in manifest.chunks {
                 if !seen.insert(chunk.digest) {
                     continue;
                 }
                 if let Err(error) = self.read_chunk(&chunk).await {
-                    report.add_error(&key, seq, error)?;
+                    report.add_error(key.as_ref(), seq, error)?;
                 }
             }
         }
@@ -266,7 +266,7 @@ fn check_line(
         None => (commit.seq != seq).then(|| format!("it carries the number {}", commit.seq)),
     };
     if let Some(problem) = misfit {
-        report.add(FaultKind::ChainBroken, key, seq, problem);
+        report.add(FaultKind::ChainBroken, key, seq, &problem);
     }
     report.commits += 1;
     let found = Head { seq, hash: Digest::of(line), at: commit.at };

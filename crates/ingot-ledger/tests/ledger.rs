@@ -1,5 +1,7 @@
 //! The suite over memory and local disk, and what only one of them can show.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::sync::Arc;
 
 use ingot_ledger::testing::suite::{self, Bench, Site};

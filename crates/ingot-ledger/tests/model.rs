@@ -1,6 +1,8 @@
 //! Random interleavings of appends, reads, compaction, reopening, faults and sleep, against the
 //! simplest model there is: a list. `LEDGER_SEED` repeats one round.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::sync::Arc;
 
 use ingot_ledger::testing::suite::{Bench, Site, entries, text};

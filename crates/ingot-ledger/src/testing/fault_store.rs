@@ -176,13 +176,13 @@ impl FaultStore {
         let new = Bytes::from(payload.clone());
         let named = |bytes: &[u8]| key.as_ref().ends_with(&Digest::of(bytes).hex());
         if old != new && (named(&old) || !named(&new)) {
-            violate(&self.state, format!("{key} was overwritten with other bytes"));
+            violate(&self.state, &format!("{key} was overwritten with other bytes"));
         }
     }
 }
 
-fn violate(state: &Mutex<State>, what: String) -> ! {
-    state.lock().expect("no panic under this lock").violations.push(what.clone());
+fn violate(state: &Mutex<State>, what: &str) -> ! {
+    state.lock().expect("no panic under this lock").violations.push(what.to_owned());
     panic!("{what}");
 }
 
@@ -374,10 +374,10 @@ impl ObjectStore for FaultStore {
                         inner.delete(&key).await?;
                         return Err(injected_error());
                     }
-                    Some(Injected::Stall) => std::future::pending().await,
+                    Some(Injected::Stall) => std::future::pending::<()>().await,
                     Some(Injected::StallAfter) => {
                         inner.delete(&key).await?;
-                        std::future::pending().await
+                        std::future::pending::<()>().await;
                     }
                     Some(injected @ (Injected::LandLate | Injected::LandLateAfter(_))) => {
                         late(&state, injected, Call::Delete(key));
@@ -438,9 +438,9 @@ async fn check_delete(
     if let Some(seq) = layout.commit_seq(key) {
         let segment = layout.segment(layout.segment_of(seq));
         if inner.head(&segment).await.is_err() {
-            violate(state, format!("{key} was deleted before {segment} exists"));
+            violate(state, &format!("{key} was deleted before {segment} exists"));
         }
     } else if key.prefix_matches(&layout.segments()) {
-        violate(state, format!("{key} was deleted"));
+        violate(state, &format!("{key} was deleted"));
     }
 }
