@@ -171,3 +171,46 @@ pub async fn exchange_all(address: SocketAddr, bytes: &[u8]) -> Reply {
     wire.finish().await;
     wire.rest(PATIENCE).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(text: &str) -> Reply {
+        Reply { bytes: text.as_bytes().to_vec(), closed: true }
+    }
+
+    #[test]
+    fn answers_are_read_and_counted_by_their_framing() {
+        let one = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX-A:  b \r\n\r\nabc";
+        let parsed = reply(one);
+        assert_eq!(parsed.status(), Some(200));
+        assert_eq!(parsed.header("x-a").as_deref(), Some("b"));
+        assert_eq!(parsed.body(), b"abc");
+        assert_eq!(parsed.answers(), 1);
+        assert_eq!(reply(&format!("{one}HTTP/1.1 404 No\r\n\r\n")).answers(), 2);
+        // What a body says of HTTP is not an answer.
+        let quoting = "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\nHTTP/1.1 200 OK";
+        assert_eq!(reply(quoting).answers(), 1);
+        assert_eq!(reply("").answers(), 0);
+        assert_eq!(reply("garbage").status(), None);
+    }
+
+    #[test]
+    fn an_answer_is_complete_when_its_framing_says_so() {
+        let check = |text: &str, to_head: bool, expected: bool| {
+            assert_eq!(reply(text).is_complete(to_head), expected, "{text:?}");
+        };
+        check("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", false, false);
+        check("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na", false, false);
+        check("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", false, true);
+        check("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", true, true);
+        check("HTTP/1.1 304 No\r\nContent-Length: 2\r\n\r\n", false, true);
+        check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n", false, false);
+        check(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+            false,
+            true,
+        );
+    }
+}
