@@ -18,7 +18,7 @@ use crate::buffer::Stock;
 use crate::error::{StorageError, blocking};
 use crate::hashing::{Hashers, PIECE_BYTES};
 use crate::key::BlobKey;
-use crate::local::Local;
+use crate::local::{Local, Put};
 use crate::pieces::{Pieces, are_kept};
 use crate::read::{BlobBody, BlobStream, covering, is_right, verify_pieces, verify_whole};
 use crate::remote::{PART_BYTES_MIN, Remote};
@@ -166,8 +166,12 @@ impl Blobs {
         let trusted = self.is_trusted(key);
         match &self.0.backend {
             Backend::Local(local) => {
-                let (local, key, spooled) = (local.clone(), key.clone(), spooled.clone());
-                blocking(move || local.put(&key, &spooled, trusted)).await
+                let (local, known, spooled) = (local.clone(), key.clone(), spooled.clone());
+                let put = blocking(move || local.put(&known, &spooled, trusted)).await?;
+                if put == Put::Found {
+                    self.0.verified.insert(key.clone(), ());
+                }
+                Ok(())
             }
             Backend::Remote(remote) => {
                 // Small ones are simply written: that is cheaper than to ask first.

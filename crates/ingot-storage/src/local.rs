@@ -40,6 +40,15 @@ pub(crate) struct Local {
     pub(crate) fail_syncs: AtomicBool,
 }
 
+/// How a put came out; in both cases the blob is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// It is new, or was damaged before.
+    Written,
+    /// It was there already, and is right: read in full, unless it was trusted.
+    Found,
+}
+
 /// What lies under a blob's name.
 enum Found {
     Nothing,
@@ -97,7 +106,7 @@ impl Local {
         key: &BlobKey,
         spooled: &Spooled,
         trusted: bool,
-    ) -> Result<(), StorageError> {
+    ) -> Result<Put, StorageError> {
         self.check_writable()?;
         self.prepare(&key.project)?;
         let shard = self.shard(key);
@@ -111,7 +120,8 @@ impl Local {
                 let staged = self.stage(&shard, key, spooled)?;
                 fs::rename(&staged.0, &path).map_err(StorageError::io("replace a damaged blob"))?;
                 tracing::warn!(digest = %key.digest, "a damaged blob was replaced by an upload");
-                return self.sync_folder(&shard);
+                self.sync_folder(&shard)?;
+                return Ok(Put::Written);
             }
         }
         self.files.check_reserve(&self.root)?;
@@ -120,7 +130,8 @@ impl Local {
         match fs::hard_link(&staged.0, &path) {
             Ok(()) => {
                 drop(staged);
-                self.sync_folder(&shard)
+                self.sync_folder(&shard)?;
+                Ok(Put::Written)
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 // Another upload of the same bytes was faster.
@@ -142,14 +153,15 @@ impl Local {
         file: &File,
         key: &BlobKey,
         spooled: &Spooled,
-    ) -> Result<(), StorageError> {
+    ) -> Result<Put, StorageError> {
         self.sync(file)?;
         if let Some(pieces) = &spooled.0.pieces
             && self.find_pieces(key, spooled.size()).as_ref() != Some(pieces)
         {
             self.put_pieces(key, pieces)?;
         }
-        self.sync_folder(&self.shard(key))
+        self.sync_folder(&self.shard(key))?;
+        Ok(Put::Found)
     }
 
     fn look_at(

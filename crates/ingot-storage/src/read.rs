@@ -88,7 +88,11 @@ pub(crate) fn verify_whole(
                 state.done = true;
                 return Some((Err(error), state));
             }
-            None => return None,
+            None => {
+                // Every source ends with an error rather than early; none may end as complete.
+                state.done = true;
+                return Some((Err(StorageError::Damaged { digest }), state));
+            }
         };
         state.left = state.left.saturating_sub(piece.len() as u64);
         let last = state.left == 0;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use ingot_storage::{Blobs, PART_BYTES_MIN, PIECE_BYTES, StorageError};
+use ingot_storage::{Blobs, PART_BYTES_MIN, PARTS_IN_FLIGHT_MAX, PIECE_BYTES, StorageError};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -15,6 +15,7 @@ use object_store::{
     ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
     UploadPart,
 };
+use tokio::sync::{Semaphore, watch};
 
 use crate::stores::{body, drain, key_of, options, put, read, spool};
 
@@ -31,6 +32,27 @@ struct Fault {
     /// Steps until it strikes; negative once it did, or if it never does.
     left: AtomicI64,
     aborts: AtomicU64,
+    /// Parts wait here, if this is so.
+    gate: Option<Gate>,
+}
+
+/// Holds parts back, and counts those that wait.
+struct Gate {
+    open: Semaphore,
+    waiting: watch::Sender<usize>,
+    most: AtomicU64,
+}
+
+impl Gate {
+    async fn pass(&self) {
+        self.waiting.send_modify(|waiting| {
+            *waiting += 1;
+            self.most.fetch_max(*waiting as u64, Ordering::SeqCst);
+        });
+        self.open.acquire().await.unwrap().forget();
+        self.open.add_permits(1);
+        self.waiting.send_modify(|waiting| *waiting -= 1);
+    }
 }
 
 impl Fault {
@@ -58,7 +80,12 @@ struct Faulty {
 
 impl Faulty {
     fn new(when: When, left: i64) -> Arc<Self> {
-        let fault = Fault { when, left: AtomicI64::new(left), aborts: AtomicU64::new(0) };
+        Self::with_gate(when, left, None)
+    }
+
+    fn with_gate(when: When, left: i64, gate: Option<Gate>) -> Arc<Self> {
+        let aborts = AtomicU64::new(0);
+        let fault = Fault { when, left: AtomicI64::new(left), aborts, gate };
         Self { store: InMemory::new(), fault: fault.into(), sent_bytes_max: usize::MAX }.into()
     }
 }
@@ -138,7 +165,12 @@ impl fmt::Debug for Fault {
 impl MultipartUpload for FaultyUpload {
     fn put_part(&mut self, part: PutPayload) -> UploadPart {
         let (part, fault) = (self.upload.put_part(part), self.fault.clone());
-        Box::pin(async move { fault.around(part).await })
+        Box::pin(async move {
+            if let Some(gate) = &fault.gate {
+                gate.pass().await;
+            }
+            fault.around(part).await
+        })
     }
     async fn complete(&mut self) -> Result<PutResult> {
         self.fault.around(self.upload.complete()).await
@@ -162,7 +194,7 @@ async fn a_put_that_fails_at_any_step_can_be_repeated() {
                 let blobs = Blobs::over(store.clone(), options(folder.path())).unwrap();
                 let spooled = spool(&blobs, &bytes).await;
                 let outcome = blobs.put(&key, &spooled).await;
-                let struck = store.fault.left.load(Ordering::SeqCst) < 0;
+                let struck = store.fault.left.swap(-1, Ordering::SeqCst) < 0;
                 let at = format!("{size} bytes, {when:?} step {step}");
                 assert_eq!(outcome.is_err(), struck, "{at}: {outcome:?}");
                 if let Err(error) = outcome {
@@ -214,4 +246,29 @@ async fn a_store_that_cannot_be_reached_is_neither_missing_nor_damaged() {
     let (_, outcome) = drain(&blobs, &key, 1000, None).await;
     assert!(matches!(outcome, Err(StorageError::Unavailable(_))), "{outcome:?}");
     assert_eq!(read(&blobs, &key, 1000, None).await, bytes, "and then it can again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_parts_as_allowed_are_in_memory_and_not_one_more() {
+    let waiting = watch::Sender::new(0);
+    let mut watched = waiting.subscribe();
+    let gate = Gate { open: Semaphore::new(0), waiting, most: AtomicU64::new(0) };
+    let store = Faulty::with_gate(When::Before, -1, Some(gate));
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = Blobs::over(store.clone(), options(folder.path())).unwrap();
+    let size = 5 * PART_BYTES_MIN as usize;
+    let uploads: Vec<_> = (0..3)
+        .map(|nth| {
+            let blobs = blobs.clone();
+            tokio::spawn(async move { put(&blobs, &body(nth, size)).await })
+        })
+        .collect();
+    let gate = store.fault.gate.as_ref().unwrap();
+    watched.wait_for(|waiting| *waiting == PARTS_IN_FLIGHT_MAX).await.unwrap();
+    gate.open.add_permits(1);
+    for (nth, upload) in uploads.into_iter().enumerate() {
+        let key = upload.await.unwrap();
+        assert!(read(&blobs, &key, size, None).await == body(nth as u64, size));
+    }
+    assert_eq!(gate.most.load(Ordering::SeqCst), PARTS_IN_FLIGHT_MAX as u64);
 }

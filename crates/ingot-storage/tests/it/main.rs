@@ -1,5 +1,7 @@
 //! What every store of blobs must do, whatever it is kept in.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a failure is a panic")]
+
 mod damage;
 mod faults;
 mod memory;

@@ -1,5 +1,5 @@
-//! What large bodies cost in memory. Run by hand, alone, on an optimised build:
-//! `cargo test --release -p ingot-storage --test it -- --ignored --nocapture flat_memory`
+//! What large bodies cost in memory. Run by hand, alone:
+//! `cargo test -p ingot-storage --test it -- --ignored --nocapture flat_memory`
 
 use std::sync::Arc;
 

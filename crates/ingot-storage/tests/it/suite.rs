@@ -143,7 +143,7 @@ async fn projects_and_incarnations_do_not_mix() {
         let later = BlobKey { incarnation: 1, ..first.clone() };
         store.blobs.put(&other, &spooled).await.unwrap();
         store.blobs.put(&later, &spooled).await.unwrap();
-        assert_eq!(keys(&store.blobs).await, [later.clone()]);
+        assert_eq!(keys(&store.blobs).await, std::slice::from_ref(&later));
         store.remove(&other.path()).await;
         assert_eq!(read(&store.reopened(), &later, 1000, None).await, bytes);
         let (_, outcome) = drain(&store.blobs, &first, 1000, None).await;
