@@ -6,6 +6,7 @@ mod api;
 mod complete;
 mod hostile;
 mod kill;
+mod model;
 mod power_control;
 mod power_cut;
 mod races;
