@@ -3,56 +3,41 @@
 use actix_web::http::header::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ingot_core::{Code, Digest, HashKind, HashSet, Refusal};
+use ingot_core::{Code, Digest, HashKind, Refusal};
+use ingot_registry::Announced;
 
-/// What a client says the body's digests are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Announced {
-    /// SHA-256.
-    pub sha256: Option<Digest>,
-    /// The others: lower-case hex by kind, each kind at most once.
-    pub others: Vec<(HashKind, String)>,
-}
-
-impl Announced {
-    /// Which hashes, beside sha256, are needed to verify.
-    pub fn needs(&self) -> HashSet {
-        let has = |kind| self.others.iter().any(|(other, _)| *other == kind);
-        HashSet {
-            md5: has(HashKind::Md5),
-            sha1: has(HashKind::Sha1),
-            sha512: has(HashKind::Sha512),
-        }
+fn add(
+    out: &mut Announced,
+    header: &str,
+    kind: Option<HashKind>,
+    bytes: &[u8],
+) -> Result<(), Refusal> {
+    let size = kind.map_or(32, HashKind::size_bytes);
+    if bytes.len() != size {
+        return Err(wrong(header, &format!("that digest has {size} bytes")));
     }
-
-    fn add(&mut self, header: &str, kind: Option<HashKind>, bytes: &[u8]) -> Result<(), Refusal> {
-        let size = kind.map_or(32, HashKind::size_bytes);
-        if bytes.len() != size {
-            return Err(wrong(header, &format!("that digest has {size} bytes")));
+    let contradiction = match kind {
+        None => {
+            let mut sha256 = [0; 32];
+            sha256.copy_from_slice(bytes);
+            let digest = Digest::from_bytes(sha256);
+            out.sha256.replace(digest).is_some_and(|before| before != digest)
         }
-        let contradiction = match kind {
-            None => {
-                let mut sha256 = [0; 32];
-                sha256.copy_from_slice(bytes);
-                let digest = Digest::from_bytes(sha256);
-                self.sha256.replace(digest).is_some_and(|before| before != digest)
-            }
-            Some(kind) => {
-                let hex = hex::encode(bytes);
-                match self.others.iter().find(|(other, _)| *other == kind) {
-                    Some((_, before)) => *before != hex,
-                    None => {
-                        self.others.push((kind, hex));
-                        false
-                    }
+        Some(kind) => {
+            let hex = hex::encode(bytes);
+            match out.others.iter().find(|(other, _)| *other == kind) {
+                Some((_, before)) => *before != hex,
+                None => {
+                    out.others.push((kind, hex));
+                    false
                 }
             }
-        };
-        if contradiction {
-            return Err(wrong(header, "two headers name different digests of one kind"));
         }
-        Ok(())
+    };
+    if contradiction {
+        return Err(wrong(header, "two headers name different digests of one kind"));
     }
+    Ok(())
 }
 
 fn wrong(header: &str, detail: &str) -> Refusal {
@@ -75,13 +60,13 @@ pub fn parse(headers: &HeaderMap) -> Result<Announced, Refusal> {
     for (header, kind) in HEX_HEADERS {
         for text in texts(headers, header) {
             let bytes = hex::decode(text?.trim()).map_err(|_| wrong(header, "it is not hex"))?;
-            out.add(header, kind, &bytes)?;
+            add(&mut out, header, kind, &bytes)?;
         }
     }
     for text in texts(headers, "Content-MD5") {
         let bytes =
             STANDARD.decode(text?.trim()).map_err(|_| wrong("Content-MD5", "it is not base64"))?;
-        out.add("Content-MD5", Some(HashKind::Md5), &bytes)?;
+        add(&mut out, "Content-MD5", Some(HashKind::Md5), &bytes)?;
     }
     for header in ["Repr-Digest", "Content-Digest"] {
         for text in texts(headers, header) {
@@ -116,7 +101,7 @@ fn dictionary_member(header: &str, member: &str, out: &mut Announced) -> Result<
     let inner =
         value.strip_prefix(':').and_then(|value| value.strip_suffix(':')).ok_or_else(shape)?;
     let bytes = STANDARD.decode(inner).map_err(|_| shape())?;
-    out.add(header, kind, &bytes)
+    add(out, header, kind, &bytes)
 }
 
 #[cfg(test)]
@@ -147,7 +132,7 @@ mod tests {
         ] {
             let found = read(&[(name, &value)]).expect("parses");
             assert_eq!(found.sha256, Some(digest), "{name}");
-            assert_eq!(found.needs(), HashSet::default());
+            assert_eq!(found.others, []);
         }
         let md5 = "9dd4e461268c8034f5c8564e155c67a6";
         let found = read(&[
@@ -159,7 +144,6 @@ mod tests {
         assert_eq!(found.others[0].1, "11f6ad8ec52a2984abaafd7c3b516503785c2072");
         assert_eq!(found.others[1], (HashKind::Md5, md5.to_owned()));
         assert_eq!(found.others.len(), 2);
-        assert_eq!(found.needs(), HashSet { md5: true, sha1: true, sha512: false });
         assert_eq!(read(&[]), Ok(Announced::default()));
     }
 

@@ -24,6 +24,10 @@ pub struct Config {
     pub storage: Storage,
     /// The disposable index.
     pub index: Index,
+    /// The ledgers.
+    pub ledger: Ledger,
+    /// What retention may never remove.
+    pub retention: Retention,
     /// What is logged, and how.
     pub log: Log,
     /// The project that a first start creates.
@@ -106,6 +110,26 @@ pub enum IndexEngine {
     Sled,
 }
 
+/// The ledgers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// How long a change may take before its caller is told that its outcome is unknown.
+    pub change_timeout_ms: u64,
+    /// A snapshot of the fold is made each time this many commits were folded.
+    pub snapshot_every_commits: u64,
+}
+
+/// What retention may never remove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Of each package and channel, this many distinct releases that were current last.
+    pub keep_releases: usize,
+    /// And all that were current in this many days.
+    pub keep_days: u32,
+}
+
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,6 +196,18 @@ impl Default for Storage {
 impl Default for Index {
     fn default() -> Self {
         Self { engine: IndexEngine::Fjall, boot_id: String::new() }
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { change_timeout_ms: 30_000, snapshot_every_commits: 20_000 }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { keep_releases: 10, keep_days: 90 }
     }
 }
 

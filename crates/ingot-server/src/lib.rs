@@ -5,15 +5,20 @@
 //! place for rules: what may happen is decided by the registry, and what a format's request
 //! means by that format.
 //!
-//! Start with [`config`] (what can be set), then [`path`] and [`problem`] (what every request
-//! goes through).
+//! Start with [`serve`] (how it comes up), then [`edge`] (what every request goes through), then
+//! [`calls`] (formats) and [`api`].
 
 pub mod announced;
+pub mod api;
 pub mod body;
+pub mod calls;
 pub mod conditional;
 pub mod config;
+pub mod connection;
 pub mod credentials;
+pub mod edge;
 pub mod file_headers;
+pub mod formats;
 pub mod limits;
 pub mod listing;
 pub mod logs;
@@ -21,4 +26,9 @@ pub mod metrics;
 pub mod path;
 pub mod problem;
 pub mod ranges;
+pub mod serve;
+pub mod store;
 pub mod tls;
+
+pub use config::{Config, ConfigError, Loaded, load};
+pub use serve::{ServeError, Started, start};

@@ -23,9 +23,7 @@ pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// second does not hold an upload open for ever.
 pub const BODY_WINDOW_BYTES_MIN: u64 = 4 * 1024;
 /// Longest idempotency key, in bytes.
-pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
-/// Deepest nesting of a JSON request body.
-pub const JSON_DEPTH_MAX: usize = 64;
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = ingot_registry::KEY_BYTES_MAX;
 
 /// The methods that have a meaning somewhere in Ingot.
 pub const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
@@ -63,8 +61,7 @@ pub fn check_head(method: &str, target: &str, headers: &HeaderMap) -> Result<(),
 
 /// 405, naming what is allowed (the problem renderer turns the member into `Allow`).
 pub fn method_not_allowed(allowed: &[&str]) -> Refusal {
-    let allowed = allowed.join(", ");
-    Refusal::new(Code::MethodNotAllowed, format!("this path takes {allowed}"))
+    Refusal::new(Code::MethodNotAllowed, format!("this path takes {}", allowed.join(", ")))
         .with("allow", allowed)
 }
 

@@ -174,6 +174,10 @@ impl<'a> InFlight<'a> {
         gauge.fetch_add(1, Relaxed);
         Self(gauge)
     }
+    /// One that was entered elsewhere, about to leave.
+    pub fn leave(gauge: &'a AtomicI64) -> Self {
+        Self(gauge)
+    }
 }
 
 impl Drop for InFlight<'_> {

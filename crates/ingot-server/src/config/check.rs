@@ -105,6 +105,10 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         ("server.keep_alive_ms", server.keep_alive_ms, 10, 3_600_000),
         ("server.shutdown_timeout_ms", server.shutdown_timeout_ms, 0, 3_600_000),
         ("storage.reserve_bytes", config.storage.reserve_bytes, 0, 1 << 50),
+        ("ledger.change_timeout_ms", config.ledger.change_timeout_ms, 10, 3_600_000),
+        ("ledger.snapshot_every_commits", config.ledger.snapshot_every_commits, 1, 1 << 40),
+        ("retention.keep_releases", config.retention.keep_releases as u64, 2, 100_000),
+        ("retention.keep_days", config.retention.keep_days.into(), 0, 36_500),
         ("storage.cache_bytes", config.storage.cache_bytes, 0, 1 << 40),
     ];
     for (name, value, min, max) in bounds {
