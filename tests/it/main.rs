@@ -4,6 +4,7 @@
 
 mod api;
 mod complete;
+mod fault;
 mod hostile;
 mod kill;
 mod model;

@@ -111,7 +111,7 @@ async fn check_ledger(
         what,
         problem,
     };
-    match Ok::<ingot_ledger::VerifyReport, ingot_ledger::Error>(Default::default()) {
+    match ledger.verify().await {
         Ok(found) => {
             for broken in found.faults {
                 report.faults.push(fault("ledger", broken.key, broken.problem));
