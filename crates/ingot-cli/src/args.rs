@@ -43,6 +43,13 @@ pub(crate) struct Common {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Run the server
+    Serve(Serve),
+    /// Check or show the server's configuration
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Play the whole story on real files, in a directory that goes away
+    Demo,
     /// Upload files and make them visible as a release
     Publish(Publish),
     /// Freeze a release's files and fix its digest
@@ -79,6 +86,36 @@ pub(crate) enum Verb {
     Login,
     /// Forget the token saved for the server
     Logout,
+}
+
+/// Which store, or which server's.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// The data directory; default ./ingot-data
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The configuration file; what is set as INGOT_SECTION__KEY or as a flag goes before it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// `serve`, and what `config` looks at.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Address and port to listen on; default 127.0.0.1:8470, port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Say whether the server would start with it
+    Check(Serve),
+    /// Print every option, its value and where that came from
+    Show(Serve),
 }
 
 /// `publish`.
@@ -361,6 +398,11 @@ mod tests {
     #[test]
     fn the_documented_forms_parse() {
         for line in [
+            "ingot serve",
+            "ingot serve --data DIR --listen 127.0.0.1:0 --config FILE",
+            "ingot config check --config FILE",
+            "ingot config show --json",
+            "ingot demo",
             "ingot publish raw:thumb@1.4.2 thumb.zip --commit 0123456789abcdef0123456789abcdef01234567",
             "ingot publish raw:thumb@1.4.2 a.zip b.zip --seal --alias build-7 --alias v1",
             "ingot publish raw:thumb@1.4.2 a.zip --draft",

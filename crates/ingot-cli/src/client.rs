@@ -165,6 +165,15 @@ impl Client {
         self.exchange(Method::POST, url, Some(body), headers).await
     }
 
+    /// Makes something that would be made twice if asked for twice, such as a token.
+    pub(crate) async fn post_once(&self, url: Url, body: &Value) -> Result<Answer, Failure> {
+        let make = async || {
+            let request = self.request(Method::POST, url.clone()).timeout(ANSWER_TIMEOUT);
+            Ok(request.header(CONTENT_TYPE, "application/json").body(body.to_string()))
+        };
+        answer(self.send(Repeat::Unsent, make).await?).await
+    }
+
     /// Says how something shall be.
     pub(crate) async fn put(&self, url: Url, body: &Value) -> Result<Answer, Failure> {
         self.exchange(Method::PUT, url, Some(body), HeaderMap::new()).await
@@ -221,7 +230,7 @@ impl Client {
                     let unsent = error.is_connect();
                     reached |= !unsent;
                     if !may_repeat || !(unsent || repeat == Repeat::Safe) {
-                        return Err(self.no_answer(&error, reached));
+                        return Err(self.no_answer(&error, reached, repeat));
                     }
                 }
             }
@@ -231,7 +240,7 @@ impl Client {
         unreachable!("the last try returns")
     }
 
-    fn no_answer(&self, error: &reqwest::Error, reached: bool) -> Failure {
+    fn no_answer(&self, error: &reqwest::Error, reached: bool, repeat: Repeat) -> Failure {
         let server = self.server();
         if let Some(failure) = cause::<Failure>(error) {
             return failure.clone();
@@ -247,11 +256,16 @@ impl Client {
         Failure::Failed {
             code: "no_answer",
             detail: format!("the connection to {server} was lost before it answered: {reason}"),
-            hint: Some(format!(
-                "if this changes something, it may or may not have happened; to ask for the same \
-                 answer, repeat the command with\n  --idempotency-key {}",
-                self.run
-            )),
+            hint: Some(match repeat {
+                Repeat::Safe => format!(
+                    "if this changes something, it may or may not have happened; to ask for the \
+                     same answer, repeat the command with\n  --idempotency-key {}",
+                    self.run
+                ),
+                Repeat::Unsent => {
+                    "it may or may not have happened; look before you repeat it".to_owned()
+                }
+            }),
         }
     }
 }

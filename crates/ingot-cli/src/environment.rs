@@ -1,9 +1,8 @@
-//! The only place of this crate that reads the process environment, the clock and randomness.
+//! The only place of this crate that reads the process environment, the time zone and randomness.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// What the process was started with, read once.
@@ -26,6 +25,11 @@ impl Environment {
         self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// All variables, as the server's configuration looks through them.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.vars.iter().map(|(name, value)| (name.clone(), value.clone()))
+    }
+
     /// The directory for files of this user's configuration.
     pub(crate) fn config_dir(&self) -> Option<PathBuf> {
         if let Some(dir) = self.var("XDG_CONFIG_HOME") {
@@ -42,11 +46,6 @@ impl Environment {
         let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         Self { vars: pairs.iter().map(own).collect() }
     }
-}
-
-/// The time now.
-pub(crate) fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 /// The time zone in which a person means a date without an offset; none where it is not known.

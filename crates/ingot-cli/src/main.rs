@@ -9,6 +9,7 @@ mod args;
 mod client;
 mod coordinate;
 mod credentials;
+mod demo;
 mod environment;
 mod failure;
 mod hints;
@@ -16,6 +17,7 @@ mod local_file;
 mod moment;
 mod output;
 mod run;
+mod server;
 mod session;
 mod table;
 mod verbs;
@@ -27,7 +29,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
     install_crypto();
-    ExitCode::from(run::run(cli))
+    ExitCode::from(run::run(&cli))
 }
 
 /// Chooses the cryptography for TLS, once for the process.

@@ -4,10 +4,12 @@ use ingot_core::ProjectName;
 
 use crate::args::{Cli, Verb};
 use crate::client::Client;
+use crate::demo;
 use crate::environment::Environment;
 use crate::failure::{DONE, FAILED, Failure, Outcome};
 use crate::hints::{Context, hint};
 use crate::output::{Form, Output};
+use crate::server;
 use crate::session::Session;
 use crate::verbs::channels::HoldVerb;
 use crate::verbs::releases::BlockVerb;
@@ -17,17 +19,12 @@ use crate::verbs::{account, channels, fetch, look, project, publish, releases, t
 const DEFAULT_PROJECT: &str = "main";
 
 /// Does what the command line asks, and says how it ended.
-pub(crate) fn run(cli: Cli) -> u8 {
+pub(crate) fn run(cli: &Cli) -> u8 {
     let environment = Environment::of_process();
     let output = Output::new(if cli.common.json { Form::Json } else { Form::Text });
-    let mut context = Context::of(&cli);
+    let mut context = Context::of(cli);
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(async {
-            tokio::select! {
-                ended = client_verb(&cli, environment, output, &mut context) => ended,
-                _ = tokio::signal::ctrl_c() => Err(interrupted()),
-            }
-        }),
+        Ok(runtime) => runtime.block_on(verb(cli, environment, output, &mut context)),
         Err(error) => Err(Failure::local(format!("cannot start threads: {error}"))),
     };
     match ended {
@@ -45,16 +42,34 @@ fn interrupted() -> Failure {
     Failure::Failed { code: "interrupted", detail: "interrupted".to_owned(), hint: None }
 }
 
-async fn client_verb(
+async fn verb(
     cli: &Cli,
     environment: Environment,
     output: Output,
     context: &mut Context,
 ) -> Result<Outcome, Failure> {
     match &cli.verb {
-        Verb::Login => return account::login(&environment, output).await,
-        Verb::Logout => return account::logout(&environment, output),
-        _ => {}
+        // The server has its own way to stop.
+        Verb::Serve(args) => server::serve(&environment, output, args).await,
+        Verb::Config(verb) => server::config(&environment, output, verb),
+        // A thread that waits for a line of input hears no other way to be interrupted.
+        Verb::Login => account::login(&environment, output).await,
+        Verb::Logout => account::logout(&environment, output),
+        _ => tokio::select! {
+            ended = interruptible(cli, environment, output, context) => ended,
+            _ = tokio::signal::ctrl_c() => Err(interrupted()),
+        },
+    }
+}
+
+async fn interruptible(
+    cli: &Cli,
+    environment: Environment,
+    output: Output,
+    context: &mut Context,
+) -> Result<Outcome, Failure> {
+    if let Verb::Demo = &cli.verb {
+        return demo::demo(&environment, output).await;
     }
     let client = Client::new(&environment, cli.common.idempotency_key.as_deref())?;
     context.token = Some(client.token_source());
@@ -77,7 +92,9 @@ async fn client_verb(
         Verb::Whatis(args) => whatis::whatis(&session, args).await,
         Verb::Token(args) => token::token(&session, args).await,
         Verb::Project(args) => project::project(&session, args).await,
-        Verb::Login | Verb::Logout => unreachable!("handled above"),
+        Verb::Serve(_) | Verb::Config(_) | Verb::Demo | Verb::Login | Verb::Logout => {
+            unreachable!("handled before a client is needed")
+        }
     }
 }
 

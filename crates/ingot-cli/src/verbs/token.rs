@@ -1,6 +1,5 @@
 //! `token`: make, list and end tokens.
 
-use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::args::{Right, Token, TokenCreate};
@@ -20,7 +19,8 @@ pub(crate) async fn token(session: &Session, args: &Token) -> Result<Outcome, Fa
 
 async fn create(session: &Session, args: &TokenCreate) -> Result<Outcome, Failure> {
     let url = session.client.api(session.project(), &["tokens"], &[]);
-    let answer = session.client.post(url, &wish(args), HeaderMap::new()).await?;
+    // Not repeated by itself: the server keeps no secret that it could answer with again.
+    let answer = session.client.post_once(url, &wish(args)).await?;
     let token = text(&answer.body, "token")?;
     // Alone on standard output, so that it can go into a file or a secret store by a pipe.
     session.output.answer(&answer.body, || token.to_owned());
