@@ -36,7 +36,7 @@ fn unknown() -> Noted {
 }
 
 /// What a client that asked whether to go on is told: nothing (it may), or why not.
-pub async fn expect(edge: Arc<Edge>, request: Request) -> Result<Request, Response<BoxBody>> {
+pub async fn expect(edge: Arc<Edge>, mut request: Request) -> Result<Request, Response<BoxBody>> {
     let mut noted = unknown();
     let begun = Instant::now();
     let checked = edge.admit(request.head(), &mut noted).and_then(|admitted| {
@@ -52,7 +52,10 @@ pub async fn expect(edge: Arc<Edge>, request: Request) -> Result<Request, Respon
             let mut answer = refuse(&edge, request.head(), &noted, &refusal, &request_id).await;
             // The body may be on its way or not: only the end of the connection is unambiguous.
             answer.head_mut().set_connection_type(actix_http::ConnectionType::Close);
-            Err(finish(&edge, request.head(), noted, answer, &request_id, begun).into())
+            let payload = request.take_payload();
+            let unread = Body::new(payload, request.headers(), 0, std::time::Duration::MAX);
+            let unread = Some(unread);
+            Err(finish(&edge, request.head(), noted, answer, &request_id, begun, unread).into())
         }
     }
 }
@@ -84,10 +87,14 @@ pub async fn serve(edge: Arc<Edge>, mut request: Request) -> Result<Response<Box
     };
     // Whatever was not read of a body: a little is read away, so that the client reads the
     // answer instead of a reset; after more the connection ends.
-    if body.drain().await == Drained::Rest {
-        answer.head_mut().set_connection_type(actix_http::ConnectionType::Close);
-    }
-    Ok(finish(&edge, head, noted, answer, &request_id, begun).into())
+    let unread = match body.drain().await {
+        Drained::Whole => None,
+        Drained::Rest => {
+            answer.head_mut().set_connection_type(actix_http::ConnectionType::Close);
+            Some(body)
+        }
+    };
+    Ok(finish(&edge, head, noted, answer, &request_id, begun, unread).into())
 }
 
 async fn refuse(
@@ -142,6 +149,7 @@ fn finish(
     mut answer: HttpResponse,
     request_id: &str,
     begun: Instant,
+    unread: Option<Body>,
 ) -> HttpResponse {
     if let Ok(value) = HeaderValue::try_from(request_id) {
         answer.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
@@ -164,13 +172,17 @@ fn finish(
     };
     edge.metrics.requests_in_flight.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let answer = if head.method == "HEAD" { without_body(answer) } else { answer };
-    answer.map_body(|_, body| BoxBody::new(Watched { body, told }))
+    answer.map_body(|_, body| BoxBody::new(Watched { body, told, _unread: unread }))
 }
 
 /// A body that is logged and counted when it ends, however it ends.
 struct Watched {
     body: BoxBody,
     told: Told,
+    /// The rest of a request's body. Kept until the answer is out, since actix would read on
+    /// without end for a chunked body that was dropped, but ends the connection (after a while
+    /// in which the client can read the answer) for one that is still there.
+    _unread: Option<Body>,
 }
 
 impl MessageBody for Watched {

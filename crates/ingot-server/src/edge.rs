@@ -63,7 +63,7 @@ pub enum Admitted {
         /// The format.
         format: Arc<dyn Format>,
         /// What it means.
-        call: Call,
+        call: Box<Call>,
         /// The proof that it may.
         permit: Permit,
         /// Who asks.
@@ -197,7 +197,7 @@ impl Edge {
                 noted.dialect.wording = Wording::Problem;
             }
             let principal = self.principal(head, target.segments.get(1), noted)?;
-            return self.admit_format(head, format, target, principal);
+            return self.admit_format(head, format, &target, principal);
         }
         if policy == Policy::Api {
             noted.door = "api";
@@ -260,7 +260,7 @@ impl Edge {
         &self,
         head: &RequestHead,
         format: Arc<dyn Format>,
-        target: path::Target,
+        target: &path::Target,
         principal: Principal,
     ) -> Result<Admitted, Refusal> {
         let query = path::parse_query(head.uri.query().unwrap_or(""))?;
@@ -298,7 +298,7 @@ impl Edge {
         let call = call.map_err(|refusal| if read_anything { refusal } else { hide(refusal) })?;
         let permit = self.permit(&call, &principal, &view)?;
         let asked = format!("/{}", target.segments.join("/"));
-        Ok(Admitted::Format { format, call, permit, principal, asked })
+        Ok(Admitted::Format { format, call: Box::new(call), permit, principal, asked })
     }
 
     /// The coarse right that each call needs, before its body is read. One exhaustive match: a
@@ -334,11 +334,14 @@ impl Edge {
     pub fn limit_bytes(&self, admitted: &Admitted) -> u64 {
         let settings = &self.config.server;
         match admitted {
-            Admitted::Format { call: Call::Submit(submission), .. } => match submission.body {
-                BodyKind::File | BodyKind::Packed => settings.upload_bytes_max,
-                BodyKind::Statement | BodyKind::Question | BodyKind::Credential => {
-                    settings.json_bytes_max
-                }
+            Admitted::Format { call, .. } => match &**call {
+                Call::Submit(submission) => match submission.body {
+                    BodyKind::File | BodyKind::Packed => settings.upload_bytes_max,
+                    BodyKind::Statement | BodyKind::Question | BodyKind::Credential => {
+                        settings.json_bytes_max
+                    }
+                },
+                _ => settings.json_bytes_max,
             },
             _ => settings.json_bytes_max,
         }
@@ -377,7 +380,7 @@ impl Edge {
                     self.wait_for_min_seq(head.headers(), project, &principal).await?;
                 }
                 let asker = crate::calls::Asker { head, principal: &principal, request_id };
-                crate::calls::answer(self, &asker, &*format, call, permit, &asked, body).await
+                crate::calls::answer(self, &asker, &*format, *call, permit, &asked, body).await
             }
         }
     }

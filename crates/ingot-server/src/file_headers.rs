@@ -109,6 +109,7 @@ mod tests {
                 hashes: Hashes { md5: Some("0".repeat(32)), ..Hashes::default() },
                 media_type: "application/zip".into(),
                 incarnation: 0,
+                piece: None,
             },
             published_at: "2026-01-02T03:04:05.678Z".parse().expect("time"),
             published_by: "ci".into(),

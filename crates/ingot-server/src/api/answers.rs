@@ -71,6 +71,7 @@ pub async fn answer(
         }
         Op::Channels => {
             let project = asked.project()?;
+            asked.refuse_strangers(&project)?;
             Ok(shown(edge.registry.channels(&principal, &project)?))
         }
         Op::Packages | Op::Package | Op::Release | Op::Build | Op::Lookup => asked.look().await,
@@ -148,6 +149,14 @@ impl Asked<'_> {
         Refusal::new(Code::NotFound, refusal.detail())
     }
 
+    /// 401 for who comes without a token and may see nothing of the project anyway.
+    fn refuse_strangers(&self, project: &ProjectName) -> Result<(), Refusal> {
+        if self.principal.is_anonymous() && !self.principal.may_see(project) {
+            return Err(Refusal::new(Code::Unauthenticated, "this needs a token"));
+        }
+        Ok(())
+    }
+
     fn package(&self) -> Result<PackageName, Refusal> {
         self.found.param("package").parse().map_err(|refusal| self.unknown(&refusal))
     }
@@ -201,6 +210,7 @@ impl Asked<'_> {
     async fn look(&self) -> Result<HttpResponse, Refusal> {
         if self.found.route.op == Op::Lookup {
             let (principal, project) = (self.principal.clone(), self.project()?);
+            self.refuse_strangers(&project)?;
             let digest = self.found.query("digest").ok_or_else(|| {
                 Refusal::new(Code::BadRequest, "say which content: ?digest=sha256:<hex>")
             })?;

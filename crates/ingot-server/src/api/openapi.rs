@@ -122,6 +122,7 @@ fn place(name: &str) -> &'static str {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "a literal each time")]
 fn object(required: &[&str], properties: Value) -> Value {
     json!({"type": "object", "required": required, "properties": properties})
 }
