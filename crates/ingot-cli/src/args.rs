@@ -48,6 +48,11 @@ pub(crate) enum Verb {
     /// Check or show the server's configuration
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Read all of a store: every commit, every blob, and whether the index equals them
+    Verify(StoreArgs),
+    /// Work on the index
+    #[command(subcommand)]
+    Index(IndexVerb),
     /// Play the whole story on real files, in a directory that goes away
     Demo,
     /// Upload files and make them visible as a release
@@ -116,6 +121,13 @@ pub(crate) enum ConfigVerb {
     Check(Serve),
     /// Print every option, its value and where that came from
     Show(Serve),
+}
+
+/// `index`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum IndexVerb {
+    /// Drop the index and fold the ledgers anew; the server must be stopped
+    Rebuild(StoreArgs),
 }
 
 /// `publish`.
@@ -403,6 +415,8 @@ mod tests {
             "ingot config check --config FILE",
             "ingot config show --json",
             "ingot demo",
+            "ingot verify --data DIR",
+            "ingot index rebuild --config FILE",
             "ingot publish raw:thumb@1.4.2 thumb.zip --commit 0123456789abcdef0123456789abcdef01234567",
             "ingot publish raw:thumb@1.4.2 a.zip b.zip --seal --alias build-7 --alias v1",
             "ingot publish raw:thumb@1.4.2 a.zip --draft",

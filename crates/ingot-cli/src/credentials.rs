@@ -171,7 +171,7 @@ fn create_private_dir(dir: &Path) -> std::io::Result<()> {
 
 /// Reads a file that holds a secret; none when there is no such file. One that others could read
 /// is refused, since they may have done so.
-fn read_private(path: &Path) -> Result<Option<String>, Failure> {
+pub(crate) fn read_private(path: &Path) -> Result<Option<String>, Failure> {
     let shown = path.display();
     let mut file = match File::open(path) {
         Ok(file) => file,

@@ -48,9 +48,9 @@ async fn play(stage: &mut Stage) -> Result<(), Failure> {
     roll_back(stage, &good).await?;
     look_back(stage, &moment).await?;
     name_it(stage, &good).await?;
-    stage.step("Stop the server");
+    stage.step("Stop the server, and check every commit, every blob and the index");
     stage.stop().await?;
-    stage.say("   stopped, with nothing lost");
+    stage.show(&["verify", "--data", "store"], None, 0).await?;
     Ok(())
 }
 

@@ -195,7 +195,7 @@ mod tests {
 
     use super::*;
 
-    fn check(line: &str, problem: Value, expected: &str) {
+    fn check(line: &str, problem: &Value, expected: &str) {
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
         let status = problem["status"].as_u64().unwrap_or(409) as u16;
         let failure = Failure::Refused(Box::new(Problem::of_answer(status, &problem.to_string())));
@@ -209,14 +209,10 @@ mod tests {
     fn a_missing_step_is_the_command_that_takes_it() {
         let problem = json!({"code": "not_in_from", "detail": "",
             "next": {"package": "raw:a", "version": "1", "channel": "staging"}});
-        check(
-            "ingot promote raw:a@1 --to prod",
-            problem.clone(),
-            "ingot promote raw:a@1 --to staging",
-        );
+        check("ingot promote raw:a@1 --to prod", &problem, "ingot promote raw:a@1 --to staging");
         check(
             "ingot promote --commit abcdef0 --to prod --project p",
-            problem,
+            &problem,
             "ingot promote --commit abcdef0 --to staging --project p",
         );
     }
@@ -224,12 +220,12 @@ mod tests {
     #[test]
     fn a_hold_is_lifted_or_gone_past() {
         let held = json!({"code": "held", "detail": "", "package": "raw:b", "channel": "prod"});
-        check("ingot promote raw:b@2 --to prod", held, "ingot lift raw:b --in prod --reason …");
+        check("ingot promote raw:b@2 --to prod", &held, "ingot lift raw:b --in prod --reason …");
         let held = json!({"code": "held", "detail": "", "package": "raw:b", "channel": "prod",
             "earlier": ["0.9", "0.8"]});
         check(
             "ingot rollback raw:b --in prod --reason x",
-            held,
+            &held,
             "ingot rollback raw:b --in prod --to 0.9 --reason …",
         );
     }
@@ -238,33 +234,33 @@ mod tests {
     fn candidates_are_listed() {
         let problem = json!({"code": "ambiguous", "detail": "", "candidates": [
             {"package": "raw:a", "version": "1"}, {"package": "raw:a", "version": "2"}]});
-        check("ingot promote --commit abcdef0 --to dev", problem, "raw:a@1\nraw:a@2");
+        check("ingot promote --commit abcdef0 --to dev", &problem, "raw:a@1\nraw:a@2");
     }
 
     #[test]
     fn who_is_asking_is_said_how_to_say() {
         let problem = json!({"code": "unauthenticated", "detail": "", "status": 401});
-        check("ingot status prod", problem, "ingot login");
+        check("ingot status prod", &problem, "ingot login");
     }
 
     #[test]
     fn each_other_common_code_has_its_next_step() {
         let code = |code: &str| json!({"code": code, "detail": ""});
-        check("ingot publish raw:a@1 a.zip", code("content_conflict"), "ingot show raw:a@1");
+        check("ingot publish raw:a@1 a.zip", &code("content_conflict"), "ingot show raw:a@1");
         check(
             "ingot rollback raw:a --in prod --reason x",
-            code("no_previous"),
+            &code("no_previous"),
             "history prod raw:a",
         );
         check(
             "ingot promote raw:a@1 --to prod --if-seq 3",
-            code("precondition_failed"),
+            &code("precondition_failed"),
             "status prod",
         );
-        check("ingot promote raw:a@1 --to prod", code("outcome_unknown"), "--idempotency-key k1");
-        check("ingot promote raw:a@1 --to prod", code("not_promotable"), "ingot publish raw:a@1");
-        check("ingot show raw:a@9", code("not_found"), "ingot show raw:a");
-        check("ingot status nowhere", code("not_found"), "ingot status nowhere");
-        check("ingot promote raw:a@1 --to prod", code("forbidden"), "token create");
+        check("ingot promote raw:a@1 --to prod", &code("outcome_unknown"), "--idempotency-key k1");
+        check("ingot promote raw:a@1 --to prod", &code("not_promotable"), "ingot publish raw:a@1");
+        check("ingot show raw:a@9", &code("not_found"), "ingot show raw:a");
+        check("ingot status nowhere", &code("not_found"), "ingot status nowhere");
+        check("ingot promote raw:a@1 --to prod", &code("forbidden"), "token create");
     }
 }

@@ -19,6 +19,7 @@ mod output;
 mod run;
 mod server;
 mod session;
+mod store;
 mod table;
 mod verbs;
 

@@ -1,8 +1,8 @@
 //! Times as people write and read them.
 
-use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 /// Reads RFC 3339 (`2026-11-17T12:00:00Z`, an offset, or a space for the `T`), or a date with or
 /// without a time of day, meant in `zone`.
@@ -25,10 +25,11 @@ pub(crate) fn parse(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, St
     zone.to_timestamp(civil).map_err(|error| format!("'{text}' is out of range: {error}"))
 }
 
-/// A server's time for a table: UTC, to the millisecond, so that it can be given to `--at` again
-/// and mean the same state. What is no time is shown as it came.
+/// A server's time for a table: UTC, to the millisecond. It is rounded up, so that the time shown
+/// for a change, given to `--at`, includes that change. What is no time is shown as it came.
 pub(crate) fn shown(text: &str) -> String {
-    match text.parse::<Timestamp>() {
+    let up = TimestampRound::new().smallest(Unit::Millisecond).mode(RoundMode::Ceil);
+    match text.parse::<Timestamp>().and_then(|at| at.round(up)) {
         Ok(at) => at.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string(),
         Err(_) => text.to_owned(),
     }
@@ -67,10 +68,11 @@ mod tests {
     }
 
     #[test]
-    fn a_shown_time_read_again_is_the_same() {
+    fn a_shown_time_read_again_is_the_same_or_just_after() {
         let text = "2026-11-17T12:00:00.123Z";
         assert_eq!(shown(text), "2026-11-17 12:00:00.123Z");
         assert_eq!(parse(&shown(text), None).unwrap(), text.parse::<Timestamp>().unwrap());
+        assert_eq!(shown("2026-11-17T12:00:00.999000001Z"), "2026-11-17 12:00:01.000Z");
         assert_eq!(shown("soon"), "soon");
     }
 }

@@ -76,6 +76,20 @@ impl Output {
         }
     }
 
+    /// A counter for work of unknown amount; drawn only where standard error is a terminal.
+    pub(crate) fn count(&self, what: &str) -> ProgressBar {
+        if !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{human_pos} {msg} {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.set_message(clean(what));
+        bar.enable_steady_tick(Duration::from_millis(250));
+        bar
+    }
+
     /// A bar for `size_bytes` bytes of work; drawn only where standard error is a terminal.
     pub(crate) fn progress(&self, what: &str, size_bytes: u64) -> ProgressBar {
         if !std::io::stderr().is_terminal() {

@@ -2,7 +2,7 @@
 
 use ingot_core::ProjectName;
 
-use crate::args::{Cli, Verb};
+use crate::args::{Cli, IndexVerb, Verb};
 use crate::client::Client;
 use crate::demo;
 use crate::environment::Environment;
@@ -11,6 +11,7 @@ use crate::hints::{Context, hint};
 use crate::output::{Form, Output};
 use crate::server;
 use crate::session::Session;
+use crate::store;
 use crate::verbs::channels::HoldVerb;
 use crate::verbs::releases::BlockVerb;
 use crate::verbs::{account, channels, fetch, look, project, publish, releases, token, whatis};
@@ -68,8 +69,13 @@ async fn interruptible(
     output: Output,
     context: &mut Context,
 ) -> Result<Outcome, Failure> {
-    if let Verb::Demo = &cli.verb {
-        return demo::demo(&environment, output).await;
+    match &cli.verb {
+        Verb::Demo => return demo::demo(&environment, output).await,
+        Verb::Verify(args) => return store::verify(&environment, output, args).await,
+        Verb::Index(IndexVerb::Rebuild(args)) => {
+            return store::rebuild_index(&environment, output, args).await;
+        }
+        _ => {}
     }
     let client = Client::new(&environment, cli.common.idempotency_key.as_deref())?;
     context.token = Some(client.token_source());
@@ -92,9 +98,13 @@ async fn interruptible(
         Verb::Whatis(args) => whatis::whatis(&session, args).await,
         Verb::Token(args) => token::token(&session, args).await,
         Verb::Project(args) => project::project(&session, args).await,
-        Verb::Serve(_) | Verb::Config(_) | Verb::Demo | Verb::Login | Verb::Logout => {
-            unreachable!("handled before a client is needed")
-        }
+        Verb::Serve(_)
+        | Verb::Config(_)
+        | Verb::Verify(_)
+        | Verb::Index(_)
+        | Verb::Demo
+        | Verb::Login
+        | Verb::Logout => unreachable!("handled before a client is needed"),
     }
 }
 

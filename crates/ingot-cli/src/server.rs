@@ -83,11 +83,7 @@ pub(crate) fn load_store(environment: &Environment, store: &StoreArgs) -> Result
 }
 
 fn misconfigured(error: &dyn std::fmt::Display) -> Failure {
-    Failure::Failed {
-        code: "misconfigured",
-        detail: error.to_string(),
-        hint: Some("`ingot config show` prints what counts, and where it came from".to_owned()),
-    }
+    Failure::Failed { code: "misconfigured", detail: error.to_string(), hint: None }
 }
 
 fn serve_failed(error: &(dyn std::error::Error + 'static)) -> Failure {

@@ -60,7 +60,8 @@ pub(crate) async fn publish(session: &Session, args: &Publish) -> Result<Outcome
                 (_, true) => &[("seal", "true")],
                 _ => &[],
             };
-            put(session, args, last, query, &origin).await?.body
+            let answer = put(session, args, last, query, &origin).await?.body;
+            if args.draft { answer } else { seen(session, &release, answer).await }
         }
     };
     for alias in &args.alias {
@@ -72,6 +73,15 @@ pub(crate) async fn publish(session: &Session, args: &Publish) -> Result<Outcome
     }
     session.output.answer(&document, || published_text(&release, args.draft, &document));
     Ok(Outcome::Done)
+}
+
+/// The release as everybody sees it now. It is published whether or not the look succeeds (a
+/// token may publish but not read), so the upload's own answer, the file, will do as well.
+async fn seen(session: &Session, release: &ReleaseName, answer: Value) -> Value {
+    let package = release.package.to_string();
+    let path = ["packages", package.as_str(), "releases", release.reference.as_str()];
+    let url = session.client.api(session.project(), &path, &[]);
+    session.client.get(url).await.map_or(answer, |found| found.body)
 }
 
 fn check_format(package: &PackageName, version: &Version) -> Result<(), Failure> {
