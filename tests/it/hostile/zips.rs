@@ -30,7 +30,7 @@ fn plain() -> Entry {
 /// H21, H42: names that an unpacking client would write elsewhere, or show.
 fn names() -> Vec<Row> {
     let long = "n".repeat(4096);
-    let names: [&[u8]; 22] = [
+    let names: [&[u8]; 18] = [
         b"../../x",
         b"a/../b",
         b"..",
@@ -48,10 +48,6 @@ fn names() -> Vec<Row> {
         b"a\rb",
         b"a\x1b[31mb",
         long.as_bytes(),
-        b"CON",
-        b"a/nul.txt",
-        b"a. ",
-        b"a/b.",
         b"\xff\xfe",
     ];
     names
@@ -156,7 +152,8 @@ fn structures() -> Vec<Row> {
     vec![
         row("H25 two entries, one place", &shared()),
         row("H25 entries overlap", &quoting),
-        one("H26 20 MiB of zeros", Entry::deflated("zeros", &vec![0; 20 << 20])),
+        // Small content is let off the ratio (an honest archive may hold empty pages).
+        one("H26 80 MiB of zeros", Entry::deflated("zeros", &vec![0; 80 << 20])),
         one("H28 sizes of zip64 without its record", plain().both(|header| header.size = u32::MAX)),
         row(
             "H28 a zip64 locator to elsewhere",
