@@ -37,10 +37,10 @@ impl Match {
         let found = self.params.iter().find(|(known, _)| *known == name);
         found.map_or("", |(_, value)| value.as_str())
     }
-    /// A query parameter; an empty one counts as absent.
+    /// A query parameter.
     fn query(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        found.map(|(_, value)| value.as_str())
     }
     /// The project the route is about, if it is about one that can exist.
     pub fn project(&self) -> Option<ProjectName> {

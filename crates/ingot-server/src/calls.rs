@@ -66,7 +66,7 @@ pub async fn answer(
     match (call, permit) {
         (Call::Fetch(file), Permit::Read(proof)) => {
             let found = edge.registry.find_file(&proof, format.name(), &file)?;
-            send_file(edge, asker, &found, asked).await
+            send_file(edge, asker, &found).await
         }
         (Call::Checksum { of: Target::File(file), kind }, Permit::Read(proof)) => {
             let found = edge.registry.find_file(&proof, format.name(), &file)?;
@@ -116,12 +116,7 @@ fn set(answer: &mut HttpResponseBuilder, headers: Vec<(HeaderName, HeaderValue)>
 }
 
 /// A file, a part of one, a redirect to its pinned URL, or 304.
-async fn send_file(
-    edge: &Edge,
-    asker: &Asker<'_>,
-    found: &Found,
-    asked: &str,
-) -> Result<HttpResponse, Refusal> {
+async fn send_file(edge: &Edge, asker: &Asker<'_>, found: &Found) -> Result<HttpResponse, Refusal> {
     let location = format!("{}{}", edge.base_path(), found.location);
     let purl = found.at.purl();
     if found.moving {
@@ -138,9 +133,7 @@ async fn send_file(
     let etag = etag(&found.file);
     let validators = Validators { etag: &etag, modified: Some(found.file.published_at) };
     let with_location = |answer: &mut HttpResponseBuilder| {
-        if found.location != asked {
-            answer.insert_header((header::CONTENT_LOCATION, location.clone()));
-        }
+        answer.insert_header((header::CONTENT_LOCATION, location.clone()));
     };
     match evaluate(asker.headers(), &validators) {
         Verdict::Proceed => {}
@@ -345,7 +338,11 @@ pub fn origin(headers: &HeaderMap) -> Result<Origin, Refusal> {
             return Err(wrong("send it once"));
         }
         let text = value.to_str().map_err(|_| wrong("it is not plain text"))?.trim();
-        Ok((!text.is_empty()).then_some(text))
+        if text.is_empty() {
+            // A build whose variable was not set: better told now than found out in production.
+            return Err(wrong("it is empty; leave the header out, or fill it"));
+        }
+        Ok(Some(text))
     };
     let url = |name: &str| one(name)?.map(|text| Origin::check_url(name, text)).transpose();
     Ok(Origin {
@@ -410,7 +407,7 @@ mod tests {
     fn origins_are_taken_from_headers() {
         check(&[], Ok(None));
         check(&[("ingot-commit", "ABCDEF0")], Ok(Some("abcdef0")));
-        check(&[("ingot-commit", "")], Ok(None));
+        check(&[("ingot-commit", "")], Err(Code::Invalid));
         check(&[("ingot-commit", "xyz")], Err(Code::Invalid));
         check(&[("ingot-commit", "abcdef0"), ("ingot-commit", "abcdef1")], Err(Code::Invalid));
         check(&[("ingot-source", "https://git.example/a")], Ok(None));

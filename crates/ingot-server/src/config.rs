@@ -213,7 +213,7 @@ impl Default for Retention {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Auto, level: "info".to_owned() }
+        Self { format: LogFormat::Auto, level: "info,actix_server=warn".to_owned() }
     }
 }
 

@@ -16,7 +16,7 @@ use ingot_core::format::{
     Body as BodyKind, Call, Dialect, Format, Method, Request as FormatRequest, Wording,
 };
 use ingot_core::grant::Principal;
-use ingot_core::{Code, ProjectName, Refusal, Timestamp, ViewName};
+use ingot_core::{Code, ProjectName, Refusal, ViewName};
 use ingot_registry::{Authorized, Publish, Read, Registry, Request};
 
 use crate::api::{self, Match};
@@ -68,7 +68,7 @@ pub enum Admitted {
         permit: Permit,
         /// Who asks.
         principal: Principal,
-        /// The path as asked, for telling pinned from other URLs.
+        /// The path as asked, as the title of listings.
         asked: String,
     },
 }
@@ -243,7 +243,7 @@ impl Edge {
         project: Option<&String>,
         noted: &mut Noted,
     ) -> Result<Principal, Refusal> {
-        let now = Timestamp::now();
+        let now = crate::store::now();
         let principal = match credentials::extract(head.headers())? {
             Some(secret) => self.registry.authenticate(&secret.hash(), now)?,
             None => {

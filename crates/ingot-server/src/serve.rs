@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix_http::HttpService;
 use actix_server::{Server, ServerHandle};
 use actix_service::fn_service;
-use ingot_core::{ProjectName, Refusal, Timestamp};
+use ingot_core::{ProjectName, Refusal};
 use ingot_registry::{Registry, Request, TokenText};
 use jiff::SignedDuration;
 use tokio::task::JoinHandle;
@@ -75,6 +75,8 @@ pub struct Started {
     url: String,
     welcome: Option<String>,
     registry: Registry,
+    /// What this process kept beside the store, of no use after it.
+    own: Option<PathBuf>,
     handle: ServerHandle,
     running: JoinHandle<std::io::Result<()>>,
     // Held until the registry is closed.
@@ -101,7 +103,7 @@ pub async fn start(config: Config) -> Result<Started, ServeError> {
     let listener = TcpListener::bind(&config.server.listen).map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     store::sweep(&data);
-    let (registry, first) = open(&config).await?;
+    let (registry, first, own) = open(&config).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let listening = format!("{scheme}://{address}");
     let ids_prefix = store::random_hex().ok_or(OpenError::Random)?;
@@ -112,7 +114,7 @@ pub async fn start(config: Config) -> Result<Started, ServeError> {
     let handle = server.handle();
     let running = tokio::spawn(server);
     tracing::info!(%address, data = %data.display(), "listening");
-    Ok(Started { address, url, welcome, registry, handle, running, _lock: lock })
+    Ok(Started { address, url, welcome, registry, own, handle, running, _lock: lock })
 }
 
 impl Started {
@@ -161,20 +163,26 @@ impl Started {
             tracing::warn!(%error, "the listener did not end cleanly");
         }
         self.registry.close().await;
+        if let Some(own) = &self.own
+            && let Err(error) = fs::remove_dir_all(own)
+        {
+            tracing::debug!(%error, "the directory of this process is left to the next start");
+        }
         tracing::info!("stopped");
     }
 }
 
 /// Opens the registry, and sees to it that there is an admin and a project. The path of the
-/// token's file when this is the first start.
-async fn open(config: &Config) -> Result<(Registry, Option<PathBuf>), ServeError> {
+/// token's file when this is the first start, and the directory of this process.
+async fn open(config: &Config) -> Result<(Registry, Option<PathBuf>, Option<PathBuf>), ServeError> {
     let index = Arc::new(store::open_index(config)?);
     let setup = store::setup(config, index)?;
+    let own = setup.scratch.parent().map(Path::to_owned);
     let registry = Registry::open(setup).await.map_err(ServeError::Registry)?;
     let request =
         Request { id: "start".to_owned(), reason: Some("start".to_owned()), idempotency: None };
     if registry.has_live_admin().map_err(ServeError::Registry)? {
-        return Ok((registry, None));
+        return Ok((registry, None, own));
     }
     let path = config.storage.data.join(ADMIN_TOKEN_FILE);
     let secret = keep_admin_token(&path)
@@ -182,8 +190,7 @@ async fn open(config: &Config) -> Result<(Registry, Option<PathBuf>), ServeError
     let kept = TokenText { text: secret.expose().to_owned(), hash: secret.hash() };
     let span = SignedDuration::from_hours(24 * ADMIN_TOKEN_DAYS);
     registry.ensure_admin(&kept, span, &request).await.map_err(ServeError::Registry)?;
-    let admin =
-        registry.authenticate(&kept.hash, Timestamp::now()).map_err(ServeError::Registry)?;
+    let admin = registry.authenticate(&kept.hash, store::now()).map_err(ServeError::Registry)?;
     if registry.projects(&admin).map_err(ServeError::Registry)?.is_empty() {
         let first = ProjectName::new(&config.project.first).map_err(ServeError::Registry)?;
         let channels =
@@ -193,7 +200,7 @@ async fn open(config: &Config) -> Result<(Registry, Option<PathBuf>), ServeError
             .await
             .map_err(ServeError::Registry)?;
     }
-    Ok((registry, Some(path)))
+    Ok((registry, Some(path), own))
 }
 
 /// The admin token in its file: one that a start before this wrote but did not get to use, else a

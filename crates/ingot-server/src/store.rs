@@ -140,7 +140,7 @@ pub fn setup(config: &Config, index: Arc<Index>) -> Result<Setup, OpenError> {
         ledgers_root: Some(data.clone()),
         index,
         formats: crate::formats::all(),
-        clock: Arc::new(Timestamp::now),
+        clock: Arc::new(now),
         writer,
         deadline: Duration::from_millis(config.ledger.change_timeout_ms),
         keep: KeepPolicy {
@@ -150,6 +150,12 @@ pub fn setup(config: &Config, index: Arc<Index>) -> Result<Setup, OpenError> {
         scratch,
         snapshot_every: config.ledger.snapshot_every_commits,
     })
+}
+
+/// The time, to the precision that ledgers keep.
+pub fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
 /// Removes what processes before this one left in `tmp`. The caller holds the [`StoreLock`]; a

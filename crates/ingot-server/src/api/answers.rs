@@ -174,12 +174,12 @@ impl Asked<'_> {
     }
 
     fn text(&self, name: &str) -> Option<String> {
-        self.found.query(name).map(str::to_owned)
+        self.found.query(name).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
     fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
         let wrong = |_| Refusal::new(Code::BadRequest, format!("{name} takes a number"));
-        self.found.query(name).map(|text| text.parse().map_err(wrong)).transpose()
+        self.text(name).map(|text| text.parse().map_err(wrong)).transpose()
     }
 
     fn limit(&self) -> Result<usize, Refusal> {
@@ -256,7 +256,8 @@ impl Asked<'_> {
         let proof: Authorized<Read> =
             self.authorize(Some(channel.clone())).or_else(|_| self.authorize(None))?;
         if self.found.route.op == Op::Transitions {
-            let package = self.found.query("package").map(str::parse::<PackageName>).transpose()?;
+            let package = self.text("package");
+            let package = package.map(|text| text.parse::<PackageName>()).transpose()?;
             let (after, limit) = (self.text("after"), self.limit()?);
             return self
                 .blocking(move |registry| {
