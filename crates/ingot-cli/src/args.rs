@@ -1,11 +1,17 @@
 //! The command line.
 
+mod admin;
+mod store;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use ingot_core::{Alias, ChannelName, CommitSha, FilePath, PackageName, ProjectName, Version};
 
 use crate::coordinate::{self, ReleaseName, Target};
+
+pub(crate) use admin::{Project, ProjectCreate, Right, Token, TokenCreate};
+pub(crate) use store::{ConfigVerb, IndexVerb, Serve, StoreArgs};
 
 const AFTER: &str = "\
 Environment:
@@ -91,43 +97,6 @@ pub(crate) enum Verb {
     Login,
     /// Forget the token saved for the server
     Logout,
-}
-
-/// Which store, or which server's.
-#[derive(Debug, Args)]
-pub(crate) struct StoreArgs {
-    /// The data directory; default ./ingot-data
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// The configuration file; what is set as INGOT_SECTION__KEY or as a flag goes before it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-}
-
-/// `serve`, and what `config` looks at.
-#[derive(Debug, Args)]
-pub(crate) struct Serve {
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
-    /// Address and port to listen on; default 127.0.0.1:8470, port 0 takes a free one
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) listen: Option<String>,
-}
-
-/// `config`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ConfigVerb {
-    /// Say whether the server would start with it
-    Check(Serve),
-    /// Print every option, its value and where that came from
-    Show(Serve),
-}
-
-/// `index`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum IndexVerb {
-    /// Drop the index and fold the ledgers anew; the server must be stopped
-    Rebuild(StoreArgs),
 }
 
 /// `publish`.
@@ -298,84 +267,6 @@ pub(crate) struct Whatis {
     /// A file on this machine, or a digest in any of the usual spellings
     #[arg(value_name = "FILE|DIGEST")]
     pub(crate) what: String,
-}
-
-/// `token`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Token {
-    /// Make a token; it is printed once and kept nowhere
-    Create(TokenCreate),
-    /// List the tokens of the project
-    List,
-    /// End a token before its time
-    Revoke {
-        /// The token's id, as `token list` shows it
-        id: String,
-    },
-}
-
-/// `token create`.
-#[derive(Debug, Args)]
-pub(crate) struct TokenCreate {
-    /// Who or what it is for; shown wherever it acts
-    pub(crate) name: String,
-    /// Its rights: read, publish, promote, admin
-    #[arg(long, required = true, value_delimiter = ',', value_name = "RIGHT")]
-    pub(crate) allow: Vec<Right>,
-    /// The packages: *, one package, or a prefix like raw:app*
-    #[arg(long, default_value = "*", value_name = "PATTERN")]
-    pub(crate) packages: String,
-    /// Only in this view: full, or a channel; may be repeated
-    #[arg(long, value_delimiter = ',', value_name = "VIEW")]
-    pub(crate) view: Vec<String>,
-    /// How long it lives, like 90d or 12h; never longer than the token that makes it
-    #[arg(long, default_value = "30d", value_name = "SPAN")]
-    pub(crate) expires_in: String,
-}
-
-/// A right, as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Right {
-    /// See and fetch what is published
-    Read,
-    /// Upload, publish, seal, name
-    Publish,
-    /// Promote, roll back, hold, lift
-    Promote,
-    /// Block, define channels, make tokens; includes the three above
-    Admin,
-}
-
-/// `project`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Project {
-    /// Make a project, or extend its channels
-    Create(ProjectCreate),
-    /// Show a project's channels
-    Show {
-        /// The project; else the one of --project
-        name: Option<ProjectName>,
-    },
-    /// List the projects
-    List,
-}
-
-/// `project create`.
-#[derive(Debug, Args)]
-pub(crate) struct ProjectCreate {
-    /// The project
-    pub(crate) name: ProjectName,
-    /// Its channels in order, each fed from the one before
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "CHANNELS",
-        default_value = "dev,staging,prod"
-    )]
-    pub(crate) channels: Vec<ChannelName>,
-    /// A channel that only tokens which name it may promote to; may be repeated
-    #[arg(long, value_delimiter = ',', value_name = "CHANNEL")]
-    pub(crate) protect: Vec<ChannelName>,
 }
 
 fn new_release(text: &str) -> Result<(PackageName, Version), String> {

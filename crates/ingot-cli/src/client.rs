@@ -12,12 +12,11 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
+use crate::address::{DEFAULT_URL, is_loopback, server_key, server_url};
 use crate::credentials::{self, Source, Token};
 use crate::environment::{self, Environment};
 use crate::failure::{Failure, Problem};
 
-/// The server that is asked when `INGOT_URL` names no other.
-pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:8470";
 /// How often a request is sent at most.
 pub(crate) const TRIES_MAX: u32 = 3;
 /// The pause before the second try; it doubles with each further one.
@@ -270,40 +269,6 @@ impl Client {
     }
 }
 
-/// The server that the environment names.
-pub(crate) fn server_url(environment: &Environment) -> Result<Url, Failure> {
-    let text = environment.var("INGOT_URL").unwrap_or(DEFAULT_URL);
-    parse_url(text).map_err(|why| Failure::Usage(format!("INGOT_URL {why}")))
-}
-
-fn parse_url(text: &str) -> Result<Url, &'static str> {
-    let wrong = "is not the URL of a server, like https://ingot.example.org";
-    let url = Url::parse(text).map_err(|_| wrong)?;
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(wrong);
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not carry a user name or token; set INGOT_TOKEN_FILE or log in");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong);
-    }
-    Ok(url)
-}
-
-/// The server as saved tokens are keyed by: scheme, host, port where it is not the usual, path.
-pub(crate) fn server_key(url: &Url) -> String {
-    url.as_str().trim_end_matches('/').to_owned()
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or("");
-    match host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
-        Ok(ip) => ip.is_loopback(),
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
-    }
-}
-
 /// Statuses that say "not now": a proxy without its server, a server without its store.
 fn is_temporary(status: StatusCode) -> bool {
     matches!(
@@ -332,10 +297,7 @@ async fn text(mut response: Response) -> Result<String, Failure> {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > ANSWER_BYTES_MAX => {
-                return Err(Failure::strange("the answer is too long to be one of Ingot's"));
-            }
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(Some(chunk)) => add(&mut body, &chunk, ANSWER_BYTES_MAX)?,
             Ok(None) => break,
             Err(error) => {
                 return Err(Failure::Failed {
@@ -347,6 +309,14 @@ async fn text(mut response: Response) -> Result<String, Failure> {
         }
     }
     String::from_utf8(body).map_err(|_| Failure::strange("the answer is not text"))
+}
+
+fn add(body: &mut Vec<u8>, chunk: &[u8], size_bytes_max: usize) -> Result<(), Failure> {
+    if body.len() + chunk.len() > size_bytes_max {
+        return Err(Failure::strange("the answer is too long to be one of Ingot's"));
+    }
+    body.extend_from_slice(chunk);
+    Ok(())
 }
 
 /// Reads the answer's document.
@@ -417,7 +387,7 @@ mod tests {
 
     fn client(base: &str) -> Client {
         crate::install_crypto();
-        let url = parse_url(base).unwrap();
+        let url = base.parse().unwrap();
         Client::with_token(url, None, Source::Nowhere, Some("key")).unwrap()
     }
 
@@ -440,37 +410,11 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_an_http_url_without_secrets() {
-        for (text, fine) in [
-            ("http://127.0.0.1:8470", true),
-            ("https://ingot.example.org/below", true),
-            ("ingot.example.org", false),
-            ("ftp://ingot.example.org", false),
-            ("http://token@ingot.example.org", false),
-            ("http://x:token@ingot.example.org", false),
-            ("http://ingot.example.org/?token=x", false),
-        ] {
-            assert_eq!(parse_url(text).is_ok(), fine, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_slash_at_the_end_names_the_same_server() {
-        let key = |text| server_key(&parse_url(text).unwrap());
-        assert_eq!(key("http://127.0.0.1:8470/"), key("http://127.0.0.1:8470"));
-        assert_eq!(key("http://127.0.0.1:8470"), DEFAULT_URL);
-    }
-
-    #[test]
-    fn a_proxy_is_not_asked_for_this_very_machine() {
-        for (text, expected) in [
-            ("http://127.0.0.1:1", true),
-            ("http://[::1]:1", true),
-            ("http://localhost", true),
-            ("http://localhost.example.org", false),
-            ("http://10.0.0.1", false),
-        ] {
-            assert_eq!(is_loopback(&parse_url(text).unwrap()), expected, "{text}");
-        }
+    fn an_answer_has_a_longest_length() {
+        let mut body = Vec::new();
+        assert!(add(&mut body, b"123", 5).is_ok());
+        assert!(add(&mut body, b"45", 5).is_ok());
+        assert!(add(&mut body, b"6", 5).is_err());
+        assert_eq!(body, b"12345");
     }
 }

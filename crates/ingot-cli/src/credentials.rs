@@ -283,6 +283,17 @@ mod tests {
         check(&[], "http://other", None, Source::Nowhere);
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_token_file_has_a_longest_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        for (size, fine) in [(FILE_BYTES_MAX, true), (FILE_BYTES_MAX + 1, false)] {
+            put(&path, &"\n".repeat(usize::try_from(size).unwrap()), 0o600);
+            assert_eq!(read_private(&path).is_ok(), fine, "{size}");
+        }
+    }
+
     #[test]
     fn a_token_file_that_is_not_there_is_said_so() {
         let dir = tempfile::tempdir().unwrap();

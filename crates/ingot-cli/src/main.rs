@@ -5,6 +5,7 @@
 //! Start with `args` (what can be asked), then `run` (who answers), then `client` (how a lost
 //! answer is asked for again).
 
+mod address;
 mod args;
 mod client;
 mod coordinate;

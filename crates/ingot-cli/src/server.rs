@@ -16,12 +16,13 @@ pub(crate) async fn serve(
 ) -> Result<Outcome, Failure> {
     let config = load(environment, &args.store, args.listen.as_deref())?.config;
     ingot_server::logs::start(&config.log).map_err(|error| misconfigured(&error))?;
+    let token_file = config.storage.data.join(ingot_server::serve::ADMIN_TOKEN_FILE);
     let started = ingot_server::start(config).await.map_err(|error| serve_failed(&error))?;
     match output.form() {
         Form::Json => output.json(&json!({
             "url": started.url(),
             "address": started.address().to_string(),
-            "first_start": started.welcome().is_some(),
+            "admin_token_file": started.welcome().map(|_| token_file),
         })),
         Form::Text => match started.welcome() {
             Some(welcome) => output.line(welcome.trim_end()),

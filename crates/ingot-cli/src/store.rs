@@ -9,6 +9,7 @@ use ingot_server::store::{OpenError, StoreLock, index_dir, open_index, setup};
 use reqwest::Url;
 use serde_json::{Value, json};
 
+use crate::address::server_key;
 use crate::args::StoreArgs;
 use crate::client::Client;
 use crate::credentials::{Source, find, read_private};
@@ -207,7 +208,7 @@ fn server(environment: &Environment, config: &Config) -> Result<Client, Failure>
         None => format!("https://{}", config.server.listen),
     };
     let url = Url::parse(&text).map_err(|error| Failure::local(format!("{text}: {error}")))?;
-    let (mut token, source) = find(environment, &crate::client::server_key(&url))?;
+    let (mut token, source) = find(environment, &server_key(&url))?;
     if source == Source::Nowhere {
         let path = config.storage.data.join(ingot_server::serve::ADMIN_TOKEN_FILE);
         if let Some(text) = read_private(&path)? {

@@ -4,7 +4,8 @@ use std::io::{IsTerminal, Read};
 
 use serde_json::json;
 
-use crate::client::{Client, server_key, server_url};
+use crate::address::{server_key, server_url};
+use crate::client::Client;
 use crate::credentials::{Source, Store, TOKEN_BYTES_MAX, Token};
 use crate::environment::Environment;
 use crate::failure::{Failure, Outcome};

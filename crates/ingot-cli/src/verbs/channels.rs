@@ -67,11 +67,11 @@ pub(crate) async fn rollback(session: &Session, args: &Rollback) -> Result<Outco
     let url = session.client.api(session.project(), &["channels", channel, "rollbacks"], &[]);
     let answer = session.client.post(url, &body, if_match(args.if_seq)).await?;
     session.output.answer(&answer.body, || moved_text("rolled back in", channel, &answer.body));
-    if let Some(package) = args.packages.first() {
-        session.output.note(&format!(
-            "held: promotions to {channel} are refused until `ingot lift {package} --in {channel}`"
-        ));
-    }
+    let packages: Vec<String> = args.packages.iter().map(ToString::to_string).collect();
+    session.output.note(&format!(
+        "held: promotions to {channel} are refused until `ingot lift {} --in {channel}`",
+        packages.join(" ")
+    ));
     Ok(Outcome::Done)
 }
 

@@ -95,7 +95,22 @@ async fn wanted(session: &Session, args: &Fetch) -> Result<Wanted, Failure> {
     }
     let name = package.to_string();
     let path = ["packages", &name, "releases", reference];
-    let release = session.client.get(session.client.api(session.project(), &path, &[])).await?.body;
+    let url = session.client.api(session.project(), &path, &[]);
+    let release = match session.client.get(url).await {
+        Ok(answer) => answer.body,
+        Err(Failure::Refused(problem)) if args.channel.is_some() && problem.status == 404 => {
+            return Err(Failure::Failed {
+                code: "not_found",
+                detail: problem.detail().to_owned(),
+                hint: Some(
+                    "name the file too: a token for a channel alone may fetch it, but not look \
+                     at the release to see which it has"
+                        .to_owned(),
+                ),
+            });
+        }
+        Err(failure) => return Err(failure),
+    };
     let (file, digest) = choose(list(&release, "files")?, args.file.as_ref())?;
     let version = text(&release, "version")?;
     let url = file_url(&session.client, &view, package, Some(version), Some(&file));

@@ -266,6 +266,93 @@ async fn a_channel_is_followed_to_what_is_pinned_there() {
     assert_eq!(targets, ["/raw/main@prod/a", "/raw/main@prod/a/1/a.zip"]);
 }
 
+#[tokio::test]
+async fn redirects_end() {
+    let content = b"the very bytes".to_vec();
+    let to = Reply::Answer {
+        status: 307,
+        headers: vec![("location", "/raw/main@prod/a/1/a.zip".to_owned())],
+        body: Vec::new(),
+    };
+    let headers = vec![("repr-digest", repr_digest(&content))];
+    let file = Reply::Answer { status: 200, headers, body: content };
+    for (redirects, code) in [(3, 0), (4, 1)] {
+        let mut replies = vec![to.clone(); redirects];
+        replies.push(file.clone());
+        let server = Fake::start(replies).await;
+        let bench = Bench::new();
+        check(&bench.run(&server.url(), &["fetch", "raw:a", "--in", "prod"]).await, code);
+        assert_eq!(bench.dir().join("a.zip").exists(), code == 0);
+    }
+}
+
+#[tokio::test]
+async fn history_is_read_page_by_page() {
+    let page = |seq: u64, next: Option<&str>| {
+        let item = value!({"seq": seq, "kind": "promote", "package": "raw:a"});
+        json(200, &value!({"items": [item], "next": next}))
+    };
+    let server = Fake::start(vec![page(1, Some("one")), page(2, None)]).await;
+    let args = ["history", "prod", "raw:a", "--json"];
+    let output = Bench::new().run(&server.url(), &args).await;
+    check(&output, 0);
+    assert_eq!(document(&output)["items"].as_array().unwrap().len(), 2);
+    let seen = server.seen();
+    assert!(seen[0].target.contains("package=raw%3Aa") && !seen[0].target.contains("after"));
+    assert!(seen[1].target.contains("after=one"), "{}", seen[1].target);
+    // Pages that go in circles are no history.
+    let server = Fake::start(vec![page(1, Some("one"))]).await;
+    let output = Bench::new().run(&server.url(), &args).await;
+    check(&output, 1);
+    assert_eq!(document(&output)["code"], "strange_answer");
+}
+
+#[tokio::test]
+async fn without_a_channel_the_status_is_that_of_all() {
+    let channels = value!({"items": [{"name": "dev"}, {"name": "prod"}], "next": null});
+    let state = |name: &str| {
+        json(
+            200,
+            &value!({"project": "main", "channel": name, "at": "2026-11-23T12:00:00Z",
+            "seq": 1, "packages": []}),
+        )
+    };
+    let replies = vec![json(200, &channels), state("dev"), state("prod")];
+    let server = Fake::start(replies).await;
+    let at = "2026-11-23T12:00:00+02:00";
+    let output = Bench::new().run(&server.url(), &["status", "--at", at, "--json"]).await;
+    check(&output, 0);
+    let items = document(&output)["items"].clone();
+    assert_eq!((&items[0]["channel"], &items[1]["channel"]), (&value!("dev"), &value!("prod")));
+    let asked = "/api/v1/projects/main/channels/prod?at=2026-11-23T10%3A00%3A00Z";
+    assert_eq!(server.seen()[2].target, asked);
+}
+
+#[tokio::test]
+async fn a_file_nobody_knows_is_said_so_by_the_exit_code() {
+    let server = Fake::start(vec![json(200, &value!({"matches": []}))]).await;
+    let bench = Bench::new();
+    let path = bench.put("stranger.zip", b"who am I");
+    let output = bench.run(&server.url(), &["whatis", &path, "--json"]).await;
+    check(&output, 1);
+    assert_eq!(document(&output), value!({"matches": []}));
+    let hex = hex::encode(sha2::Sha256::digest(b"who am I"));
+    let asked = format!("/api/v1/projects/main/lookup?digest=sha256%3A{hex}");
+    assert_eq!(server.seen()[0].target, asked);
+}
+
+#[tokio::test]
+async fn a_token_is_made_once_even_when_the_answer_is_lost() {
+    let server = Fake::start(vec![Reply::Cut]).await;
+    let args = ["token", "create", "ci", "--allow", "read", "--json"];
+    let output = Bench::new().run(&server.url(), &args).await;
+    check(&output, 1);
+    assert_eq!(document(&output)["code"], "no_answer");
+    assert_eq!(server.seen().len(), 1);
+    let asked: Value = serde_json::from_slice(&server.seen()[0].body).unwrap();
+    assert_eq!(asked["grants"], value!([{"actions": ["read"], "packages": "*"}]));
+}
+
 /// Fetches from a server that does wrong: what was there stays, and nothing is left over.
 async fn check_nothing_saved(reply: Reply, code: &str) {
     let server = Fake::start(vec![json(200, &release_of(b"the very bytes")), reply]).await;
@@ -363,4 +450,6 @@ async fn usage_errors_have_their_own_exit_code() {
         assert!(!output.stderr.is_empty(), "{args:?}");
     }
     check(&bench.run("ftp://127.0.0.1", &["status"]).await, 2);
+    let mut command = bench.command("http://127.0.0.1:9", &["status"]);
+    check(&command.env("INGOT_PROJECT", "No Project").output().await.unwrap(), 2);
 }
