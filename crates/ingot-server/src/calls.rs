@@ -1,5 +1,8 @@
 //! Answers to the calls of formats: files, documents, uploads.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use actix_web::HttpResponse;
 use actix_web::HttpResponseBuilder;
 use actix_web::body::{BoxBody, SizedStream};
@@ -185,8 +188,12 @@ async fn send_file(edge: &Edge, asker: &Asker<'_>, found: &Found) -> Result<Http
     });
     let digest = found.file.fact.digest;
     let request_id = asker.request_id.to_owned();
+    let metrics = Arc::clone(&edge.metrics);
     let told = pieces.inspect(move |piece| {
         if let Err(error) = piece {
+            if matches!(error, StorageError::Damaged { .. } | StorageError::Missing { .. }) {
+                metrics.damaged.fetch_add(1, Ordering::Relaxed);
+            }
             tracing::error!(%digest, %error, request_id, "a transfer was ended");
         }
     });

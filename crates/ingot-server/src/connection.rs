@@ -18,13 +18,13 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::RequestHead;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use bytes::Bytes;
-use ingot_core::Refusal;
 use ingot_core::format::Dialect;
+use ingot_core::{Code, Refusal};
 
 use crate::body::{Body, Drained};
 use crate::edge::{Edge, Noted};
 use crate::logs::RequestLine;
-use crate::metrics::InFlight;
+use crate::metrics::{Change, InFlight};
 use crate::path::printable;
 use crate::problem;
 
@@ -81,6 +81,13 @@ pub async fn serve(edge: Arc<Edge>, mut request: Request) -> Result<Response<Box
         }
         Err(refusal) => Err(refusal),
     };
+    if !matches!(head.method.as_str(), "GET" | "HEAD") {
+        edge.metrics.count_change(match &answered {
+            Ok(_) => Change::Done,
+            Err(refusal) if refusal.code() == Code::OutcomeUnknown => Change::Unknown,
+            Err(_) => Change::Refused,
+        });
+    }
     let mut answer = match answered {
         Ok(answer) => answer,
         Err(refusal) => refuse(&edge, head, &noted, &refusal, &request_id).await,

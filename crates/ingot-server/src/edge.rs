@@ -37,7 +37,7 @@ pub struct Edge {
     /// The configuration.
     pub config: Config,
     /// The figures.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// `server.public_url`, without a trailing slash.
     public_url: Option<String>,
     /// The scheme and address listened on, for a Host that is not to be believed.
@@ -114,7 +114,7 @@ impl Edge {
                 .iter()
                 .map(|range| Cidr::parse(range))
                 .collect::<Result<_, _>>()?,
-            metrics: Metrics::new(&doors),
+            metrics: Arc::new(Metrics::new(&doors)),
             openapi: api::openapi::document().to_string().into(),
             registry,
             config,

@@ -25,6 +25,36 @@ pub const BODY_WINDOW_BYTES_MIN: u64 = 4 * 1024;
 /// Longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = ingot_registry::KEY_BYTES_MAX;
 
+/// Files and sockets kept free for everything but clients' connections.
+pub const RESERVED_FILES: u64 = 256;
+
+/// How many connections each worker may take, so that all of them together leave
+/// [`RESERVED_FILES`] of the open files allowed; the wish where that is fewer.
+pub fn connections_per_worker(wish: usize, workers: usize, files: Option<u64>) -> usize {
+    let Some(files) = files else { return wish };
+    // A download holds a file beside its socket.
+    let sockets = files.saturating_sub(RESERVED_FILES).max(16) / 2;
+    let each = usize::try_from(sockets).unwrap_or(usize::MAX) / workers.max(1);
+    wish.min(each.max(1))
+}
+
+/// Raises the number of files this process may open to what the system allows it, and tells how
+/// many that is; none where there is no limit.
+pub fn raise_open_files() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return current;
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum,
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+            current
+        }
+    }
+}
+
 /// The methods that have a meaning somewhere in Ingot.
 pub const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
 
@@ -107,5 +137,17 @@ mod tests {
         for method in ["TRACE", "CONNECT", "PROPFIND", "get", "PATCH", ""] {
             check(method, "/", &none, Some(Code::MethodNotAllowed));
         }
+    }
+
+    #[test]
+    fn connections_leave_files_for_the_rest() {
+        let check = |wish, workers, files, expected| {
+            assert_eq!(connections_per_worker(wish, workers, files), expected);
+        };
+        check(4_096, 2, None, 4_096);
+        check(4_096, 2, Some(1_024), 192);
+        check(100, 2, Some(1_024), 100);
+        check(4_096, 2, Some(1_048_576), 4_096);
+        check(4_096, 64, Some(10), 1);
     }
 }

@@ -23,14 +23,14 @@ struct Door {
     bytes_out: AtomicU64,
 }
 
-/// How an append to a ledger ended.
+/// How a request for a change ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Append {
-    /// Durable.
+pub enum Change {
+    /// It is so now, made by this request or before.
     Done,
-    /// Another writer was first.
-    Taken,
-    /// Not known.
+    /// It was refused.
+    Refused,
+    /// Nobody knows yet.
     Unknown,
 }
 
@@ -42,7 +42,7 @@ pub struct Metrics {
     pub uploads_in_flight: AtomicI64,
     /// Answers being sent.
     pub requests_in_flight: AtomicI64,
-    appends: [AtomicU64; 3],
+    changes: [AtomicU64; 3],
     /// Transfers ended early because the stored bytes were damaged.
     pub damaged: AtomicU64,
 }
@@ -62,7 +62,7 @@ impl Metrics {
             doors: doors.iter().chain(&["other"]).map(door).collect(),
             uploads_in_flight: AtomicI64::new(0),
             requests_in_flight: AtomicI64::new(0),
-            appends: Default::default(),
+            changes: Default::default(),
             damaged: AtomicU64::new(0),
         }
     }
@@ -89,9 +89,9 @@ impl Metrics {
         self.door(door).bytes_in.fetch_add(bytes, Relaxed);
     }
 
-    /// Counts how an append ended.
-    pub fn count_append(&self, outcome: Append) {
-        self.appends[outcome as usize].fetch_add(1, Relaxed);
+    /// Counts how a request for a change ended.
+    pub fn count_change(&self, outcome: Change) {
+        self.changes[outcome as usize].fetch_add(1, Relaxed);
     }
 
     /// The text form (version 0.0.4).
@@ -143,11 +143,11 @@ impl Metrics {
                 ));
             }
         }
-        line(format_args!("# HELP ingot_appends_total Ledger appends by outcome."));
-        line(format_args!("# TYPE ingot_appends_total counter"));
-        for (n, outcome) in ["done", "taken", "unknown"].into_iter().enumerate() {
-            let count = self.appends[n].load(Relaxed);
-            line(format_args!("ingot_appends_total{{outcome=\"{outcome}\"}} {count}"));
+        line(format_args!("# HELP ingot_changes_total Requests for a change, by outcome."));
+        line(format_args!("# TYPE ingot_changes_total counter"));
+        for (n, outcome) in ["done", "refused", "unknown"].into_iter().enumerate() {
+            let count = self.changes[n].load(Relaxed);
+            line(format_args!("ingot_changes_total{{outcome=\"{outcome}\"}} {count}"));
         }
         line(format_args!("# HELP ingot_damaged_total Transfers ended by damaged content."));
         line(format_args!("# TYPE ingot_damaged_total counter"));
@@ -197,7 +197,7 @@ mod tests {
         metrics.count_request("raw", 206, Duration::from_millis(6), 3);
         metrics.count_request("nonsense", 404, Duration::from_secs(3_600), 0);
         metrics.count_bytes_in("api", 11);
-        metrics.count_append(Append::Unknown);
+        metrics.count_change(Change::Unknown);
         let upload = InFlight::enter(&metrics.uploads_in_flight);
         let text = metrics.render();
         for line in [
@@ -211,7 +211,7 @@ mod tests {
             "ingot_request_seconds_sum{door=\"raw\"} 0.011",
             "ingot_body_bytes_total{door=\"raw\",direction=\"out\"} 10",
             "ingot_body_bytes_total{door=\"api\",direction=\"in\"} 11",
-            "ingot_appends_total{outcome=\"unknown\"} 1",
+            "ingot_changes_total{outcome=\"unknown\"} 1",
             "ingot_uploads_in_flight 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");

@@ -22,6 +22,7 @@ use crate::config::{Config, ConfigError};
 use crate::connection;
 use crate::credentials::{Secret, TokenKind, mint};
 use crate::edge::Edge;
+use crate::limits;
 use crate::store::{self, OpenError, StoreLock};
 use crate::tls;
 
@@ -254,9 +255,18 @@ fn listen_on(
         workers => workers,
     };
     let address = listener.local_addr()?;
+    let files = limits::raise_open_files();
+    let connections = limits::connections_per_worker(settings.connections_max, workers, files);
+    if connections < settings.connections_max {
+        tracing::warn!(
+            connections,
+            ?files,
+            "fewer connections than configured: raise the limit of open files"
+        );
+    }
     let builder = Server::build()
         .workers(workers)
-        .max_concurrent_connections(settings.connections_max)
+        .max_concurrent_connections(connections)
         .shutdown_timeout(settings.shutdown_timeout_ms.div_ceil(1_000))
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
