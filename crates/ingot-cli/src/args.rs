@@ -22,6 +22,9 @@ Environment:
 
 Exit codes: 0 done, 1 refused or failed, 2 usage.";
 
+/// Under which heading the options stand that every verb has.
+const COMMON: &str = "Options of every verb";
+
 /// A release store: cast once, promoted everywhere.
 #[derive(Debug, Parser)]
 #[command(name = "ingot", version, propagate_version = true, after_help = AFTER)]
@@ -36,13 +39,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// The project; else INGOT_PROJECT, else main
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", help_heading = COMMON)]
     pub(crate) project: Option<ProjectName>,
     /// Print the answer, or the problem, as one JSON document
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     pub(crate) json: bool,
     /// Repeat an earlier command whose answer was lost, by the key that it showed
-    #[arg(long, global = true, value_name = "KEY", value_parser = idempotency_key)]
+    #[arg(long, global = true, value_name = "KEY", value_parser = idempotency_key, help_heading = COMMON)]
     pub(crate) idempotency_key: Option<String>,
 }
 
