@@ -142,7 +142,11 @@ impl Principal {
     }
 
     fn is_in(&self, project: &ProjectName) -> bool {
-        !self.is_anonymous() && self.project.as_ref().is_none_or(|own| own == project)
+        match &self.project {
+            Some(own) => own == project,
+            // What is granted to everybody is granted in one project, never in all of them.
+            None => !self.is_anonymous(),
+        }
     }
 
     /// Whether some grant gives the right over the package in the view. Without a package: over
@@ -231,5 +235,20 @@ mod tests {
     fn anonymous_may_nothing() {
         let view = "main".parse().expect("view");
         assert!(!Principal::anonymous().may(Right::Read, &view, None));
+    }
+
+    #[test]
+    fn anonymous_may_what_is_granted_to_everybody_in_a_project() {
+        let mut nobody = principal(&[Right::Read], "raw:app", &["prod"]);
+        nobody.token = None;
+        let may = |nobody: &Principal, view: &str| {
+            nobody.may(Right::Read, &view.parse().expect("view"), None)
+        };
+        assert!(may(&nobody, "main@prod"));
+        assert!(!may(&nobody, "main"));
+        assert!(!may(&nobody, "other@prod"));
+        nobody.project = None;
+        assert!(!may(&nobody, "main@prod"));
+        assert!(!nobody.is_operator());
     }
 }
