@@ -170,7 +170,11 @@ fn finish(
         edge: Arc::clone(edge),
         request_id: request_id.to_owned(),
         method: printable(head.method.as_str(), 20),
-        path: printable(target, LOGGED_PATH_CHARS),
+        // However a token was spelled there, it must not get into the log.
+        path: match &noted.leaked {
+            Some(_) => "[a URL with a token]".to_owned(),
+            None => printable(target, LOGGED_PATH_CHARS),
+        },
         from: edge.client_address(head),
         status: answer.status().as_u16(),
         noted,

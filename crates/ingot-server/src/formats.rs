@@ -19,13 +19,13 @@ pub fn names() -> Vec<&'static str> {
 pub fn examples(url: &str, project: &str, token_file: &str) -> String {
     format!(
         "  # publish a zip with its commit, promote it, fetch what the channel holds
-  printf 'header = \"Authorization: Bearer %s\"' \"$(cat {token_file})\" > ingot.curl
-  curl -fK ingot.curl -T app.zip -H \"Ingot-Commit: $(git rev-parse HEAD)\" \\
+  (umask 077; printf 'header = \"Authorization: Bearer %s\"' \"$(cat '{token_file}')\" > ingot.curl)
+  curl -fsSK ingot.curl -T app.zip -H \"Ingot-Commit: $(git rev-parse HEAD)\" \\
     {url}/{name}/{project}/app/1.0.0/app.zip
-  curl -fK ingot.curl -H 'Content-Type: application/json' \\
+  curl -fsSK ingot.curl -H 'Content-Type: application/json' \\
     -d '{{\"releases\":[{{\"package\":\"{name}:app\",\"ref\":\"1.0.0\"}}],\"reason\":\"first\"}}' \\
     {url}/api/v1/projects/{project}/channels/dev/promotions
-  curl -fLK ingot.curl -O {url}/{name}/{project}@dev/app/app.zip
+  curl -fsSLK ingot.curl -O {url}/{name}/{project}@dev/app/app.zip
 ",
         name = ingot_format_raw::NAME,
     )

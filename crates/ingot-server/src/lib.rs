@@ -30,5 +30,8 @@ pub mod serve;
 pub mod store;
 pub mod tls;
 
+/// The store's own doors, for the command line, which knows the server alone.
+pub use ingot_registry as registry;
+
 pub use config::{Config, ConfigError, Loaded, load};
 pub use serve::{ServeError, Started, start};
