@@ -248,3 +248,38 @@ async fn reserved_words_are_never_versions() {
         assert!(text.contains("/app/1.0.0/app.zip"), "{word}: {text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_to_anonymous_opens_what_it_names_and_nothing_more() {
+    let (server, admin) = fresh().await;
+    let zip = promoted(&admin, "open", "1", "prod").await;
+    promoted(&admin, "closed", "1", "prod").await;
+    let nobody = server.anonymous();
+    nobody.get("/raw/main@prod/open/1/app.zip").await.refused(401, "unauthenticated");
+    // "reading needs a token unless a grant to `anonymous` says otherwise": how it is given the
+    // contract leaves open; Ingot takes a token of that name, whose secret nobody gets.
+    let grants = json!([{"actions": ["read"], "packages": "raw:open", "views": ["prod"]}]);
+    let body = json!({"name": "anonymous", "grants": grants, "expires_in": "30d"});
+    let minted = admin.post(&api("/tokens"), body).await.expect_any(&[200, 201]).json();
+    assert!(minted["token"].is_null(), "{minted}");
+    assert_eq!(nobody.get("/raw/main@prod/open/1/app.zip").await.expect(200).body, zip);
+    nobody.get("/raw/main@prod/open/app.zip").await.expect(307);
+    for path in [
+        "/raw/main/open/1/app.zip",
+        "/raw/main@staging/open/1/app.zip",
+        "/raw/main@prod/closed/1/app.zip",
+    ] {
+        nobody.get(path).await.expect_any(&[401, 404]).problem();
+    }
+    nobody.put(&raw("open", "2", "f"), b"x").await.refused(401, "unauthenticated");
+    // Nobody gets more than reading, by whatever grant.
+    let grants = json!([{"actions": ["publish"], "packages": "*"}]);
+    let body = json!({"name": "anonymous", "grants": grants, "expires_in": "30d"});
+    let answer = admin.post(&api("/tokens"), body).await;
+    assert!([400, 403, 422].contains(&answer.status), "{}", answer.shown());
+    nobody.put(&raw("open", "2", "f"), b"x").await.refused(401, "unauthenticated");
+    // And it ends like any other.
+    let path = api(&format!("/tokens/{}", minted["id"].as_str().expect("id")));
+    admin.send("DELETE", &path, &[], "").await.expect_any(&[200, 204]);
+    nobody.get("/raw/main@prod/open/1/app.zip").await.refused(401, "unauthenticated");
+}
