@@ -3,12 +3,14 @@
 //! statuses the contract wins; each such place says so.
 //!
 //! Not here: H14, H15, H35–H41, H43–H53, H55, H70–H72, H76–H78, H87 (other formats, and doors that do
-//! not exist yet); H79–H84 (failing clocks, disks and stores: the fault suite); H85 (replicas);
-//! H86 and H11 (in `races.rs` and `api/drafts.rs`); H89, which would measure time.
+//! not exist yet); H79, H81–H84 (failing clocks and stores: the fault suite); H85 (replicas); H86
+//! and H11 (in `races.rs` and `api/drafts.rs`); H74 (in `api/files.rs`, where the contract says
+//! 400); H89, which would measure time.
 
 mod bodies;
 mod content;
 mod framing;
+mod full;
 mod paths;
 mod secrets;
 mod slow;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingot_tests::archive::tiny;
-use ingot_tests::client::{Answer, Client, api, promotion, raw};
+use ingot_tests::client::{Answer, Client, api, promotion, raw, release_path};
 use ingot_tests::server::{Options, Server, verify};
 use ingot_tests::wire::{Wire, request};
 use ingot_tests::{count, digest, seed};
@@ -231,4 +231,63 @@ async fn one_key_from_many_clients_at_once_changes_one_thing() {
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert_eq!(client.transitions("dev", "raw:twice").await.len(), 1);
+}
+
+/// Files of each release that readers watch becoming visible.
+const WATCHED_FILES: usize = 5;
+/// Releases they watch.
+const WATCHED: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_never_see_part_of_a_release_or_of_a_promotion() {
+    let server = Server::start().await;
+    let client = server.admin();
+    // Whoever uploads a draft may look at it; others must see nothing of it.
+    let grants = json!([{"actions": ["read"], "packages": "*"}]);
+    let body = json!({"name": "reader", "grants": grants, "expires_in": "1d"});
+    let minted = client.post(&api("/tokens"), body).await.expect_any(&[200, 201]).json();
+    let reader = server.client(minted["token"].as_str().expect("token"));
+    let (done, watch) = tokio::sync::watch::channel(false);
+    let mut readers = Vec::new();
+    for _ in 0..4 {
+        readers.push(tokio::spawn(read_until(reader.clone(), watch.clone())));
+    }
+    for n in 0..WATCHED {
+        let version = format!("1.{n}");
+        for package in ["left", "right"] {
+            for file in 0..WATCHED_FILES {
+                let path = raw(package, &version, &format!("{file}.txt")) + "?draft=true";
+                client.put(&path, format!("{package} {n} {file}").as_bytes()).await.expect(201);
+            }
+            let path = release_path(&format!("raw:{package}"), &version) + "/publish";
+            client.post(&path, json!({})).await.expect_any(&[200, 201]);
+        }
+        let both = [("raw:left", version.as_str()), ("raw:right", version.as_str())];
+        client.promote("dev", &both).await.expect(201);
+    }
+    done.send(true).expect("readers listen");
+    let mut looks = 0;
+    for reader in readers {
+        looks += reader.await.expect("the reader saw nothing wrong");
+    }
+    assert!(looks > WATCHED, "hardly anybody looked: {looks}");
+}
+
+/// Looks again and again. Promise 4: "A release becomes visible with all files of its draft at
+/// once […]; a promotion of several packages […] moves all or none."
+async fn read_until(client: Client, done: tokio::sync::watch::Receiver<bool>) -> usize {
+    let mut looks = 0;
+    while !*done.borrow() {
+        let page = client.get(&api("/packages/raw:left/releases/1.7")).await;
+        if page.status != 404 {
+            let files = page.expect(200).json()["files"].as_array().map(Vec::len);
+            assert_eq!(files, Some(WATCHED_FILES));
+        }
+        let state = client.status("dev").await;
+        let versions: Vec<_> = state["packages"].as_array().expect("packages").clone();
+        assert!(versions.is_empty() || versions.len() == 2, "{state}");
+        assert!(versions.windows(2).all(|two| two[0]["version"] == two[1]["version"]), "{state}");
+        looks += 1;
+    }
+    looks
 }
