@@ -26,6 +26,8 @@ const FILE_BYTES_MAX: usize = 96 * 1024;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// The pause between two tries of a change whose answer was lost.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// How many differences a failure shows.
+const DIFFERENCES_SHOWN: usize = 20;
 /// Old files looked at again in each check; new ones are all looked at.
 const OLD_FILES_CHECKED: usize = 40;
 /// The channels of a first start, in the order of their feeding.
@@ -166,7 +168,14 @@ impl Load {
         let mut wrong = Vec::new();
         self.check_files(due, client, &mut wrong).await;
         check_channels(due, &asked, client, &mut wrong).await;
-        assert!(wrong.is_empty(), "of {} promises:\n{}", due.len(), wrong.join("\n"));
+        let shown = &wrong[..wrong.len().min(DIFFERENCES_SHOWN)];
+        assert!(
+            wrong.is_empty(),
+            "{} differences from {} promises; the first:\n{}",
+            wrong.len(),
+            due.len(),
+            shown.join("\n")
+        );
         self.checked = self.checked.max(due.len());
     }
 

@@ -1,5 +1,7 @@
 //! Design, promise 6: "after a 2xx, kill -9 and power loss lose nothing. Proven under power cuts,
-//! not only kills." `power_control.rs` shows that this harness can fail.
+//! not only kills." `power_control.rs` shows that this harness can fail; and with `fsync` made to do
+//! nothing (by preloading a library into the server), for all files or for directories alone, this
+//! very suite fails within a few rounds.
 //!
 //! A server lives on a disk whose image is copied at random moments under load. Each copy is
 //! mounted as after a power loss, and a second server is started on it, with another boot id
