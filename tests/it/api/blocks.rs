@@ -76,3 +76,34 @@ async fn nothing_is_blocked_without_a_release() {
     let path = release_path("raw:app", "1") + "/block";
     client.post(&path, json!({"reason": "nothing there"})).await.refused(404, "not_found");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_shows_to_who_asks_whether_the_channel_changed() {
+    let (_server, client) = fresh().await;
+    promoted(&client, "app", "1", "dev").await;
+    let path = ingot_tests::client::api("/channels/dev");
+    let before = client.get(&path).await.expect(200);
+    let etag = before.need("etag").to_owned();
+    client.get_with(&path, &[("if-none-match", &etag)]).await.expect(304);
+    let block = release_path("raw:app", "1") + "/block";
+    client.post(&block, json!({"reason": "malware"})).await.expect_any(&[200, 201]);
+    // "ETag = seq", and "a channel where it was current shows `blocked`": then a client that
+    // holds the old answer must not be told that it is still good.
+    let after = client.get_with(&path, &[("if-none-match", &etag)]).await.expect(200);
+    assert_ne!(after.json()["packages"][0]["blocked"], false);
+    assert_eq!(after.need("etag"), format!("\"{}\"", after.json()["seq"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_does_not_change_the_past() {
+    let (_server, client) = fresh().await;
+    promoted(&client, "app", "1", "dev").await;
+    let since = client.transitions("dev", "raw:app").await[0]["at"].clone();
+    let since = ingot_tests::client::encode(since.as_str().expect("a time"));
+    let past = ingot_tests::client::api(&format!("/channels/dev?at={since}"));
+    let before = client.get(&past).await.expect(200).json();
+    let block = release_path("raw:app", "1") + "/block";
+    client.post(&block, json!({"reason": "malware"})).await.expect_any(&[200, 201]);
+    // Promise 8: "state at any past time is a pure function of" the ledger up to that time.
+    assert_eq!(client.get(&past).await.expect(200).json(), before);
+}
