@@ -4,6 +4,7 @@
 
 mod api;
 mod complete;
+mod contention;
 mod fault;
 mod hostile;
 mod kill;
