@@ -10,7 +10,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 /// How long a request may take before the test gives up on it.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(180);
 /// The project that a first start makes.
 pub const PROJECT: &str = "main";
 
@@ -182,6 +182,23 @@ impl Client {
             Ok(answer) => answer,
             Err(error) => panic!("{method} {path}: no answer: {error:?}"),
         }
+    }
+
+    /// GET of a file, which is hashed as it comes and not kept: its size and digest.
+    pub async fn download(&self, path: &str) -> (u64, String) {
+        use sha2::Digest as _;
+        let mut request = self.http.get(format!("{}{path}", self.base));
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let mut answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), 200, "GET {path}");
+        let (mut size, mut hash) = (0, sha2::Sha256::new());
+        while let Some(piece) = answer.chunk().await.expect("the whole body") {
+            size += piece.len() as u64;
+            hash.update(&piece);
+        }
+        (size, format!("sha256:{}", hex::encode(hash.finalize())))
     }
 
     /// GET; the error is one of the connection.

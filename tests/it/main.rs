@@ -8,6 +8,7 @@ mod contention;
 mod fault;
 mod hostile;
 mod kill;
+mod memory;
 mod model;
 mod power_control;
 mod power_cut;
