@@ -7,6 +7,10 @@
 //! it) and [`wire`] (bytes on a socket, for what no client would send). [`disk`] cuts the power,
 //! [`load`] keeps a server busy and remembers what it was promised, [`archive`] writes zips, sound
 //! and otherwise.
+//!
+//! The environment may set: `INGOT_BIN` (another binary to test), `INGOT_SEED` (a run to play
+//! again), `INGOT_POWER_ROUNDS`, `INGOT_KILL_ROUNDS`, `INGOT_RACE_COORDINATES` and
+//! `INGOT_MEMORY_MIB` (longer or shorter runs), `CI` (being unable to cut the power is a failure).
 
 #![allow(
     clippy::unwrap_used,
