@@ -216,9 +216,9 @@ async fn two_writers_share_one_ledger() {
             one.put("app", &version, "from one"),
             two.put("app", &version, "from two"),
         );
-        let winners = [&a, &b].into_iter().filter(|outcome| {
-            outcome.as_ref().is_ok_and(|outcome| outcome.fresh)
-        });
+        let winners = [&a, &b]
+            .into_iter()
+            .filter(|outcome| outcome.as_ref().is_ok_and(|outcome| outcome.fresh));
         assert_eq!(winners.count(), 1, "{a:?} {b:?}");
         let loser = a.err().or(b.err()).expect("one lost");
         assert_eq!(loser.code(), Code::ContentConflict);

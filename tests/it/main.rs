@@ -13,6 +13,8 @@ mod model;
 mod power_control;
 mod power_cut;
 mod races;
+mod readme;
+mod tidy;
 
 /// Held by suites that keep both cores and the disk busy, so that no two of them run at once.
 static HEAVY: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

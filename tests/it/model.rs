@@ -234,8 +234,7 @@ impl Model {
 
     fn promote(&mut self, channel: usize, package: usize, version: usize) -> Expected {
         let blocked = self.release(package, version)?.blocked;
-        let fed =
-            channel == 0 || self.place(channel - 1, package).admitted.contains(&version);
+        let fed = channel == 0 || self.place(channel - 1, package).admitted.contains(&version);
         let place = self.place(channel, package);
         let current = place.current == Some(version);
         if blocked {
@@ -298,9 +297,10 @@ impl Model {
     }
 
     fn channel(&self, channel: usize) -> Vec<(String, String, bool)> {
-        let rows = self.places.iter().filter(|((at, _), place)| {
-            *at == channel && (place.current.is_some() || place.held)
-        });
+        let rows = self
+            .places
+            .iter()
+            .filter(|((at, _), place)| *at == channel && (place.current.is_some() || place.held));
         rows.map(|((_, package), place)| {
             let version = place.current.map_or("none", |version| VERSIONS[version]);
             (format!("raw:{}", PACKAGES[*package]), version.to_owned(), place.held)
@@ -441,7 +441,8 @@ async fn play(seed: u64, steps: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_commands_do_what_the_model_says() {
     let first = std::env::var("INGOT_SEED").ok().and_then(|seed| seed.parse().ok());
-    let cases: u64 = std::env::var("INGOT_MODEL_CASES").map_or(150, |n| n.parse().expect("a number"));
+    let cases: u64 =
+        std::env::var("INGOT_MODEL_CASES").map_or(150, |n| n.parse().expect("a number"));
     let start: u64 = first.unwrap_or_else(|| rand::random::<u32>().into());
     println!("seeds from {start} on; INGOT_SEED repeats them");
     for seed in start..start + cases {

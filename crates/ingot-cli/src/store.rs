@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ingot_core::Refusal;
-use ingot_registry::{Fault, LedgerReport, Registry, Setup, VerifyReport};
+use ingot_server::registry::{Fault, LedgerReport, Registry, Setup, VerifyReport};
 use ingot_server::Config;
 use ingot_server::store::{OpenError, StoreLock, index_dir, open_index, setup};
 use reqwest::Url;
@@ -35,7 +35,7 @@ pub(crate) async fn verify(
         Ok(_lock) => {
             let index = open_index(&config).map_err(|error| unopened(&error))?;
             let beside = beside(&config)?;
-            let report = ingot_registry::verify(&beside.setup, Some(&index), &each).await;
+            let report = ingot_server::registry::verify(&beside.setup, Some(&index), &each).await;
             let report = report.map_err(|refusal| unread(&refusal))?;
             // Only an index that was just found right is marked as closed cleanly; any other is
             // looked at again by the next start.
@@ -46,7 +46,7 @@ pub(crate) async fn verify(
         }
         Err(OpenError::InUse(_)) => {
             let beside = beside(&config)?;
-            let report = ingot_registry::verify(&beside.setup, None, &each).await;
+            let report = ingot_server::registry::verify(&beside.setup, None, &each).await;
             let mut report = report.map_err(|refusal| unread(&refusal))?;
             notes = compare_with_server(environment, &config, &mut report).await;
             report
@@ -157,7 +157,7 @@ async fn compare_with_server(
     };
     let mut notes = Vec::new();
     for (name, ledger) in &mut report.ledgers {
-        if name == ingot_registry::SYSTEM {
+        if name == ingot_server::registry::SYSTEM {
             continue;
         }
         let theirs = match fold_of(&client, name, ledger).await {

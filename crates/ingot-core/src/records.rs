@@ -58,6 +58,9 @@ pub struct ReleaseRecord {
     pub aliases: Vec<Alias>,
     /// Set while it is blocked.
     pub blocked: Option<Block>,
+    /// The spans in which it was blocked before: from, to.
+    #[serde(default)]
+    pub past_blocks: Vec<(Timestamp, Timestamp)>,
     /// Why it can never be promoted, if so.
     pub unpromotable: Option<String>,
     /// The last commit that changed it.
@@ -69,6 +72,11 @@ impl ReleaseRecord {
     pub fn find_file(&self, path: &FilePath) -> Option<&FileRecord> {
         let at = self.files.binary_search_by(|file| file.fact.path.cmp(path)).ok()?;
         Some(&self.files[at])
+    }
+    /// Whether it was blocked at some time, so that a later block does not change the past.
+    pub fn was_blocked(&self, at: Timestamp) -> bool {
+        self.blocked.as_ref().is_some_and(|block| block.at <= at)
+            || self.past_blocks.iter().any(|(from, to)| *from <= at && at < *to)
     }
     /// `published` or `sealed`.
     pub fn state(&self) -> &'static str {

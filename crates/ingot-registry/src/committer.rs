@@ -30,6 +30,8 @@ const BATCH_BYTES_MAX: usize = 3 << 20;
 pub(crate) const WISH_BYTES_MAX: usize = 4 << 20;
 /// Longest idempotency key, in bytes.
 pub const KEY_BYTES_MAX: usize = 255;
+/// How long an answer is given again to a request with the same key.
+const ANSWERS_KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 /// Wishes that may wait for a committer before further ones are refused.
 pub(crate) const QUEUE_MAX: usize = 4_096;
 /// How long to wait before asking an unsettled ledger again.
@@ -402,6 +404,7 @@ fn decide_one(
 ) -> Result<(Outcome, Vec<Box<RawValue>>), Refusal> {
     if let Some(idempotency) = &wish.idempotency
         && let Some(kept) = fold.facts().find_answer(&wish.change.by, &idempotency.key)?
+        && moment.at.duration_since(kept.at) < ANSWERS_KEPT
     {
         if kept.fingerprint != idempotency.fingerprint {
             return Err(Refusal::new(

@@ -3,9 +3,11 @@
 use ingot_core::facts::Facts;
 use ingot_core::names::Seq;
 use ingot_core::standing::Standing;
-use ingot_core::{ChannelName, Code, PackageName, Refusal, Timestamp, ViewName};
+use ingot_core::{ChannelName, Code, Digest, PackageName, Refusal, Timestamp, ViewName};
 use ingot_index::View;
 use ingot_ledger::Head;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::access::{Admin, Authorized, Read, nothing_here};
@@ -13,6 +15,23 @@ use crate::project::Trouble;
 use crate::releases::LIMIT_MAX;
 use crate::shapes;
 use crate::store::Registry;
+
+/// Some commits, with the entries to the letter: their hashes can be worked out from this.
+#[derive(Serialize)]
+struct LedgerPage<'a> {
+    items: Vec<LedgerRow<'a>>,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct LedgerRow<'a> {
+    seq: Seq,
+    hash: Digest,
+    prev: Digest,
+    at: Timestamp,
+    writer: &'a str,
+    entries: &'a [Box<RawValue>],
+}
 
 /// Packages read at once while a channel is told.
 const STEP: usize = 1_000;
@@ -75,7 +94,7 @@ impl Registry {
         let mut packages = Vec::new();
         for (package, standing) in rows {
             if proof.covers(&package) && (standing.current.is_some() || standing.held) {
-                packages.push(shapes::channel_row(&view, &package, &standing)?);
+                packages.push(shapes::channel_row(&view, &package, &standing, at)?);
             }
         }
         Ok((shapes::channel(proof.project(), channel, told, seq, &packages), seq))
@@ -116,13 +135,13 @@ impl Registry {
         proof: &Authorized<Admin>,
         after: Seq,
         limit: usize,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<String, Refusal> {
         let project = self.project(proof.project())?;
         let limit = limit.clamp(1, LIMIT_MAX);
         let folded = project.seq();
         let told = |error| Trouble::from(error).refusal();
         let Some(from) = project.ledger.head_at(after).await.map_err(told)? else {
-            return Ok(shapes::list(Vec::new(), None));
+            return Ok(shapes::list(Vec::new(), None).to_string());
         };
         let commits = project.ledger.read_after(&from, limit).await.map_err(told)?;
         let mut next = None;
@@ -130,16 +149,18 @@ impl Registry {
         for commit in commits.iter().filter(|commit| commit.seq <= folded) {
             let head: Head = commit.head();
             next = (commit.seq < folded).then(|| commit.seq.to_string());
-            items.push(json!({
-                "seq": commit.seq,
-                "hash": head.hash,
-                "prev": commit.prev,
-                "at": commit.at,
-                "writer": commit.writer,
-                "entries": commit.entries,
-            }));
+            items.push(LedgerRow {
+                seq: commit.seq,
+                hash: head.hash,
+                prev: commit.prev,
+                at: commit.at,
+                writer: &commit.writer,
+                entries: &commit.entries,
+            });
         }
-        Ok(shapes::list(items, next))
+        serde_json::to_string(&LedgerPage { items, next }).map_err(|error| {
+            Refusal::new(Code::Internal, "the ledger cannot be printed").because(error)
+        })
     }
 
     /// A digest of the fold and the commit it is at: equal for equal ledgers.

@@ -93,13 +93,24 @@ impl Registry {
                     move |facts, _| rules::channel::define(facts, &wanted),
                     move |facts, _, _| project_shape(&shaped, facts),
                 )
-                .await?;
+                .await;
+            if outcome.is_err() && !exists && !self.is_registered(project)? {
+                // A refused wish leaves no project behind.
+                self.forget(project).await;
+            }
+            let outcome = outcome?;
             seq = outcome.seq;
             fresh = outcome.fresh;
         }
         let created = self.register_project(&by, project, request).await?;
         let body = project_shape(project, &open.view()?)?;
         Ok(Outcome { seq, fresh: created || (fresh && !exists), body })
+    }
+
+    fn is_registered(&self, project: &ProjectName) -> Result<bool, Refusal> {
+        let system = self.system()?;
+        let view = system.view()?;
+        ingot_core::facts::Facts::has_project(&view, project)
     }
 
     async fn register_project(

@@ -95,7 +95,7 @@ impl Registry {
         for channel in view.channels()? {
             let name = channel.definition.name;
             if let Some(standing) = view.find_standing(&name, package)? {
-                let row = shapes::channel_row(&view, package, &standing)?;
+                let row = shapes::channel_row(&view, package, &standing, None)?;
                 channels.insert(name.to_string(), row);
             }
         }

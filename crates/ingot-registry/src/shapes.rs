@@ -87,11 +87,12 @@ pub fn release(
     }))
 }
 
-/// One row of a channel: what is current there of one package.
+/// One row of a channel: what is current there of one package, now or at some time.
 pub(crate) fn channel_row(
     facts: &dyn Facts,
     package: &PackageName,
     standing: &ingot_core::standing::Standing,
+    at: Option<Timestamp>,
 ) -> Result<Value, Refusal> {
     let release = match &standing.current {
         Some(current) => facts.find_release(&Coordinate {
@@ -110,7 +111,10 @@ pub(crate) fn channel_row(
         "by": current.map(|current| &current.by),
         "seq": current.map(|current| current.seq),
         "held": standing.held,
-        "blocked": release.as_ref().is_some_and(|release| release.blocked.is_some()),
+        "blocked": release.as_ref().is_some_and(|release| match at {
+            Some(at) => release.was_blocked(at),
+            None => release.blocked.is_some(),
+        }),
     }))
 }
 

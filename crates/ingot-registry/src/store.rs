@@ -128,6 +128,18 @@ impl Registry {
         Ok(project)
     }
 
+    /// Closes a project that never came to be.
+    pub(crate) async fn forget(&self, name: &ProjectName) {
+        let forgotten = {
+            let mut projects =
+                self.0.projects.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            projects.remove(name.as_str())
+        };
+        if let Some(project) = forgotten {
+            project.close().await;
+        }
+    }
+
     /// The format of that name.
     pub fn find_format(&self, name: &str) -> Option<&Arc<dyn Format>> {
         self.setup().formats.iter().find(|format| format.name() == name)

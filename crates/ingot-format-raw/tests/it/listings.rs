@@ -86,6 +86,7 @@ fn release(version: &str, files: usize) -> ReleaseRecord {
         published_seq: 1,
         digest: None,
         sealed_at: None,
+        past_blocks: Vec::new(),
         aliases: Vec::new(),
         blocked: None,
         unpromotable: None,

@@ -93,6 +93,25 @@ impl Fold<'_> {
         self.put(key, &row)
     }
 
+    /// A block shows in each channel where the release is current: who watches must see it move.
+    pub(super) fn note_where_current(
+        &mut self,
+        package: &PackageName,
+        version: &Version,
+        spot: Spot,
+    ) -> Result<(), IndexError> {
+        for row in self.reads.channel_rows()? {
+            let name = row.record.definition.name;
+            let key = Key::of(Table::Standing).part(&name).last(package.to_string());
+            let row: Option<StandingRow> = self.reads.record(key)?;
+            let current = row.and_then(|row| row.current);
+            if current.is_some_and(|current| current.version == *version) {
+                self.note_in_channel(&name, TransitionKind::Hold, spot)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Folds by the core's own function: what is now and what history tells cannot differ.
     fn stand(
         &mut self,

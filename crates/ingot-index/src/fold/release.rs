@@ -68,6 +68,7 @@ impl Fold<'_> {
                     sealed_at: None,
                     aliases: Vec::new(),
                     blocked: None,
+                    past_blocks: Vec::new(),
                     unpromotable: None,
                     revision: spot.seq,
                 });
@@ -104,10 +105,16 @@ impl Fold<'_> {
             Event::Blocked { package, version } => {
                 let block =
                     Block { reason: entry.reason.clone(), by: entry.by.clone(), at: entry.at };
-                self.change(package, version, spot, |release| release.blocked = Some(block))
+                self.change(package, version, spot, |release| release.blocked = Some(block))?;
+                self.note_where_current(package, version, spot)
             }
             Event::Unblocked { package, version } => {
-                self.change(package, version, spot, |release| release.blocked = None)
+                self.change(package, version, spot, |release| {
+                    if let Some(block) = release.blocked.take() {
+                        release.past_blocks.push((block.at, entry.at));
+                    }
+                })?;
+                self.note_where_current(package, version, spot)
             }
             _ => Ok(()),
         }

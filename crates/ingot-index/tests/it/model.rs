@@ -27,6 +27,14 @@ struct Model {
 }
 
 impl Model {
+    fn note_where_current(&mut self, seq: Seq, package: &PackageName, version: &Version) {
+        for ((channel, of), current) in &self.current {
+            if of == package && current == version {
+                self.channel_seq.insert(channel.clone(), seq);
+            }
+        }
+    }
+
     fn apply(&mut self, seq: Seq, by: &str, event: &Event) {
         let at = |package: &PackageName, version: &Version| Coordinate {
             package: package.clone(),
@@ -60,10 +68,12 @@ impl Model {
             }
             Event::Blocked { package, version } => {
                 self.blocked.insert(at(package, version));
+                self.note_where_current(seq, package, version);
                 self.package_seq.insert(package.clone(), seq);
             }
             Event::Unblocked { package, version } => {
                 self.blocked.remove(&at(package, version));
+                self.note_where_current(seq, package, version);
                 self.package_seq.insert(package.clone(), seq);
             }
             Event::Transition { transition, channel, package, to, .. } => {

@@ -79,7 +79,10 @@ pub async fn answer(
         Op::Ledger => {
             let proof: Authorized<Admin> = asked.authorize(None)?;
             let after = asked.number("after")?.unwrap_or(0);
-            Ok(shown(edge.registry.ledger(&proof, after, asked.limit()?).await?))
+            let page = edge.registry.ledger(&proof, after, asked.limit()?).await?;
+            let text = serde_json::value::RawValue::from_string(page)
+                .map_err(|error| Refusal::new(Code::Internal, "no JSON").because(error))?;
+            Ok(shown(text))
         }
         Op::Fold => {
             let proof: Authorized<Admin> = asked.authorize(None)?;
@@ -120,7 +123,7 @@ fn who(principal: &Principal) -> Value {
 }
 
 /// An answer that shows something. It depends on the token, and may change at any time.
-fn shown(body: Value) -> HttpResponse {
+fn shown(body: impl serde::Serialize) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "private, no-store"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
