@@ -9,7 +9,7 @@ use ingot_core::facts::Facts;
 use ingot_core::format::{Action, FileSink, Format, Intent, Method, NewFile, Submission};
 use ingot_core::names::{Alias, FilePath, Version};
 use ingot_core::rules::publish::{Offer, Seal};
-use ingot_core::rules::{self, Decision, Moment};
+use ingot_core::rules::{self, Decision};
 use ingot_core::{Code, Coordinate, Digest, HashSet, Origin, PackageName, Refusal, ViewName};
 use ingot_storage::{BlobKey, Spooled, Spooler, StorageError};
 use serde_json::{Value, json};
@@ -160,8 +160,7 @@ impl Registry {
         // same rule inside the committer.
         let preview = {
             let view = project.view()?;
-            let moment = Moment { seq: view.seq() + 1, at: self.now() };
-            decide(&view, moment, &offer, intent, &*format)?
+            decide(&view, &offer, intent, &*format)?
         };
         if preview.fresh {
             self.put_blobs(&project, proof, &files).await?;
@@ -174,7 +173,7 @@ impl Registry {
             .change(
                 &by,
                 request,
-                move |facts, moment| decide(facts, moment, &asked, intent, &*judge),
+                move |facts, _| decide(facts, &asked, intent, &*judge),
                 move |facts, _, _| {
                     upload_shape(facts, &*format, &view, &answering, &offer.by, &paths, intent)
                 },
@@ -297,7 +296,6 @@ fn no_such_action() -> Refusal {
 
 fn decide(
     facts: &dyn Facts,
-    _moment: Moment,
     offer: &Offer,
     intent: Intent,
     format: &dyn Format,
